@@ -1,0 +1,272 @@
+/*
+ * The messages between poppassd's processes. Any process.
+ *
+ * Three kinds of socket, all AF_UNIX SOCK_SEQPACKET, one message a packet:
+ *
+ *   control      net <-> monitor        one per net process
+ *   transaction  net <-> helper         one per password change; the monitor
+ *                                       makes it, writes TXN_BEGIN into it,
+ *                                       and only then gives net its end
+ *   status       helper -> monitor      one per helper
+ *
+ * Every message is a struct of fixed size that begins with its type. A
+ * receiver has one table of {type, state, size, handler}; whatever the table
+ * does not hold ends the peer, not the service. All processes come from one
+ * build, so the structs need no version but the one in TXN_BEGIN, which
+ * catches a helper that was upgraded under a running monitor.
+ */
+#ifndef COMMON_WIRE_H
+#define COMMON_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/secret.h"
+
+#define WIRE_VERSION	  1U
+#define WIRE_USER_SIZE	  256 /* 255 bytes and the NUL */
+#define WIRE_ADDRESS_SIZE 48
+#define WIRE_LISTENER_SIZE 64
+#define WIRE_TLS_SIZE	  16
+#define WIRE_DETAIL_SIZE  192
+#define WIRE_REASON_SIZE  480 /* fits a reply of 512 with "500 " and CRLF */
+#define WIRE_SERVICE_SIZE 64
+#define WIRE_PATH_SIZE	  256
+#define WIRE_PATTERN_SIZE 128
+#define WIRE_PROMPTS_MAX  16
+#define WIRE_CHUNK_SIZE	  8192
+#define WIRE_MESSAGE_MAX  9216 /* no message is larger */
+
+/* The numbers of descriptors that a started process finds open. */
+#define WIRE_NET_CONTROL_FD	3
+#define WIRE_NET_LISTEN_FD	4 /* and on, in the order of the directives */
+#define WIRE_HELPER_TRANSACTION_FD 3
+#define WIRE_HELPER_STATUS_FD	4
+
+enum wire_type {
+	/* control, monitor to net */
+	CTL_LOAD = 1,	   /* struct ctl_load: configuration and keys */
+	CTL_ADMIT_ANSWER,  /* struct ctl_admit_answer, with a descriptor */
+	CTL_DRAIN,	   /* struct ctl_order: no new sessions, finish these */
+	CTL_STOP,	   /* struct ctl_order: finish running changes only */
+	/* control, net to monitor */
+	CTL_READY,	   /* struct ctl_order: confined, accepting */
+	CTL_ADMIT_REQUEST, /* struct ctl_admit_request */
+	CTL_EVENT,	   /* struct ctl_event: a line for the log */
+	/* transaction */
+	TXN_BEGIN,  /* struct txn_begin, monitor to helper */
+	TXN_AUTH,   /* struct txn_secret, net to helper: the old password */
+	TXN_CHANGE, /* struct txn_secret, net to helper: the new password */
+	TXN_ANSWER, /* struct txn_answer, helper to net, one for each of those */
+	/* status, helper to monitor */
+	STATUS_IDENTITY, /* struct status_identity */
+	STATUS_PHASE,	 /* struct status_phase */
+	STATUS_REASON	 /* struct status_reason, for the log */
+};
+
+/*
+ * How a transaction ended, or stands. Also the exit status of the helper, the
+ * only way in which the monitor learns it; away from 0 and 1, so that a module
+ * that calls exit() says nothing.
+ */
+enum outcome {
+	OUTCOME_NONE = 0, /* nothing was said */
+	OUTCOME_CANCELLED = 80, /* net left before a password was checked */
+	OUTCOME_AUTHENTICATED,	/* right password; no change was asked for */
+	OUTCOME_AUTH_FAILED,	/* wrong password or unknown user */
+	OUTCOME_ACCOUNT_REFUSED, /* right password, the account stack said no */
+	OUTCOME_POLICY_REFUSED, /* the daemon's own policy said no */
+	OUTCOME_TEMPORARY,	/* could not be decided; nothing was changed */
+	OUTCOME_CHANGE_REFUSED, /* the old password still works */
+	OUTCOME_UNKNOWN,	/* nobody can know which password works */
+	OUTCOME_CHANGED		/* the new password is stored */
+};
+
+/* Where a session comes from; net fills it in, only the log reads it, except
+ * for address, which becomes PAM_RHOST. */
+struct wire_origin {
+	char address[WIRE_ADDRESS_SIZE]; /* numeric, IPv4-mapped as IPv4 */
+	char listener[WIRE_LISTENER_SIZE]; /* as in the configuration */
+	char tls[WIRE_TLS_SIZE]; /* "TLSv1.3", or "" while in clear */
+	uint16_t port; /* host byte order */
+	uint16_t zero;
+};
+
+enum load_kind {
+	LOAD_CONFIG = 1, /* the text of config_dump() */
+	LOAD_CERTIFICATE, /* PEM chain; starts pair number index */
+	LOAD_KEY,	 /* PEM key of pair number index */
+	LOAD_END	 /* no bytes; all is there */
+};
+
+struct ctl_load {
+	uint32_t type;
+	uint32_t kind; /* enum load_kind */
+	uint32_t index;
+	uint32_t len; /* of bytes; a blob is sent in order, in chunks */
+	char bytes[WIRE_CHUNK_SIZE];
+};
+
+struct ctl_order {
+	uint32_t type;
+};
+
+/* cookie is net's own: the monitor sends it back and never looks at it. */
+struct ctl_admit_request {
+	uint32_t type;
+	uint32_t zero;
+	uint64_t cookie;
+	struct wire_origin origin;
+	char user[WIRE_USER_SIZE];
+};
+
+enum admission {
+	ADMISSION_GRANTED = 1, /* net's end of the transaction comes along */
+	ADMISSION_BUSY, /* too many helpers, or this user has had one for long */
+	ADMISSION_FAILED /* no helper could be started */
+};
+
+struct ctl_admit_answer {
+	uint32_t type;
+	uint32_t admission; /* enum admission */
+	uint64_t cookie;
+};
+
+/* What net tells the log. The monitor writes the line. */
+enum net_event {
+	NET_EVENT_CLEAR_REFUSED = 1, /* a command that needs TLS, in clear */
+	NET_EVENT_TLS_FAILED,	/* detail: OpenSSL's reason */
+	NET_EVENT_STARTTLS_INJECTION, /* bytes behind STARTTLS */
+	NET_EVENT_PROTOCOL, /* closed for bad input; detail says which */
+	NET_EVENT_TIMEOUT,  /* detail says which */
+	NET_EVENT_ACCEPT_PAUSED, /* detail: why no more sessions fit */
+	NET_EVENT_NOTE	    /* detail: what went wrong inside */
+};
+
+struct ctl_event {
+	uint32_t type;
+	uint32_t event; /* enum net_event */
+	struct wire_origin origin;
+	char detail[WIRE_DETAIL_SIZE];
+};
+
+/* What a prompt asks for; see pam-prompt in poppassd.conf(5). */
+enum prompt_kind {
+	PROMPT_PASSWORD = 1, /* while authenticating */
+	PROMPT_CURRENT, /* while changing: the old one */
+	PROMPT_NEW,
+	PROMPT_RETYPE,
+	PROMPT_REFUSE /* never answered */
+};
+
+struct wire_prompt {
+	uint32_t kind; /* enum prompt_kind */
+	char pattern[WIRE_PATTERN_SIZE]; /* POSIX ERE, "(?i)" before it folds */
+};
+
+struct txn_begin {
+	uint32_t type;
+	uint32_t version; /* WIRE_VERSION */
+	uint32_t n_prompts;
+	uint32_t change_timeout_ms;
+	char user[WIRE_USER_SIZE];
+	char service[WIRE_SERVICE_SIZE];
+	char confdir[WIRE_PATH_SIZE]; /* "" for PAM's own */
+	char rhost[WIRE_ADDRESS_SIZE]; /* "" for none */
+	struct wire_prompt prompts[WIRE_PROMPTS_MAX];
+};
+
+struct txn_secret {
+	uint32_t type;
+	struct secret secret;
+};
+
+struct txn_answer {
+	uint32_t type;
+	uint32_t outcome; /* enum outcome; AUTHENTICATED answers TXN_AUTH */
+	char reason[WIRE_REASON_SIZE]; /* for the client, clean, or "" */
+};
+
+/* Sent by the monitor's own forked child, before it becomes the helper. */
+struct status_identity {
+	uint32_t type;
+	uint32_t known; /* does NSS know the user? only then may a log name it */
+};
+
+enum helper_phase {
+	PHASE_STARTING = 1,
+	PHASE_AUTH,	/* pam_authenticate, pam_acct_mgmt */
+	PHASE_IDLE,	/* authenticated, waiting for the new password */
+	PHASE_CHANGE	/* pam_chauthtok: only its deadline may end it */
+};
+
+struct status_phase {
+	uint32_t type;
+	uint32_t phase; /* enum helper_phase */
+};
+
+struct status_reason {
+	uint32_t type;
+	char reason[WIRE_DETAIL_SIZE]; /* may hold text from PAM modules */
+};
+
+enum wire_result {
+	WIRE_OK,
+	WIRE_AGAIN, /* non-blocking socket, nothing now */
+	WIRE_EOF,
+	WIRE_BAD,  /* not in the table, wrong size, wrong state, broken field */
+	WIRE_ERROR /* errno says which */
+};
+
+/* A connected pair, close-on-exec, blocking. 0 or -1 with errno. */
+int wire_pair(int fd[2]);
+
+/*
+ * Sends one whole message, and pass_fd with it unless that is -1; the caller
+ * still owns pass_fd. Never raises SIGPIPE: WIRE_EOF if the peer is gone. Blocks
+ * if the socket does.
+ */
+enum wire_result wire_send(
+    int fd, const void *message, size_t len, int pass_fd);
+
+/*
+ * Receives one message of at most size bytes into buf and its length into
+ * *len. WIRE_BAD if it was longer, shorter than a type, or brought more than
+ * one descriptor. *passed_fd is the descriptor that came along (close-on-exec,
+ * the caller's to close) or -1; if passed_fd is NULL, one that comes is closed
+ * and the message is WIRE_BAD. Blocks if the socket does.
+ */
+enum wire_result wire_recv(
+    int fd, void *buf, size_t size, size_t *len, int *passed_fd);
+
+struct wire_rule {
+	uint32_t type;
+	uint32_t states; /* bit 1 << state for each state that allows it */
+	size_t size;
+	/* WIRE_OK, or WIRE_BAD to end the peer. Takes over passed_fd, which is
+	 * -1 unless the rule says that it comes. */
+	enum wire_result (*handler)(
+	    void *context, const void *message, int passed_fd);
+	int takes_fd; /* a descriptor may come with it */
+};
+
+#define WIRE_STATE(state) (1U << (state))
+#define WIRE_ANY_STATE	  0xffffffffU
+
+/*
+ * Receives one message into buf, looks it up in the table and calls its
+ * handler. The state is the receiver's now. WIRE_BAD if no rule allows the
+ * message; a descriptor that came with it is closed. buf holds the message's
+ * bytes afterwards: a receiver of secrets wipes it.
+ */
+enum wire_result wire_dispatch(int fd, const struct wire_rule *rules,
+    size_t n_rules, unsigned state, void *buf, size_t size, void *context);
+
+/* Does the field of a received message hold a NUL? */
+int wire_string_ok(const char *field, size_t size);
+
+/* Copies src into a field of size bytes, cut if it is too long, the rest
+ * zeroed, so that no old memory crosses. */
+void wire_string_set(char *field, size_t size, const char *src);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * Giving up privilege, for good, and making sure that it is gone.
+ */
+#ifndef DAEMON_CONFINE_H
+#define DAEMON_CONFINE_H
+
+#include <sys/types.h>
+
+#include "conf/config.h"
+
+/*
+ * Net only; called once, when all files are read and all memory is there.
+ * Started as root: the user of the configuration, no supplementary groups, an
+ * empty folder without a name as root, no capabilities. Always: no_new_privs,
+ * not dumpable, RLIMIT_NPROC, RLIMIT_FSIZE and RLIMIT_CORE of zero, RLIMIT_NOFILE
+ * of n_files, a seccomp allow-list that kills. Then tries to undo it, and fails
+ * if that works. Any failure is fatal(): it returns only from inside the
+ * sandbox.
+ */
+void confine_net(const struct config *config, unsigned n_files);
+
+/* Monitor only: keeps the capabilities that it and its helpers use and drops
+ * the others from every set. Does nothing if not started as root; fatal() on
+ * failure. */
+void confine_monitor(void);
+
+/*
+ * Monitor's forked child only, just before it becomes the helper: real uid and
+ * gid as given, the user's supplementary groups if user is not NULL, effective
+ * and saved uid 0, the capabilities that a password change needs (with
+ * CAP_DAC_OVERRIDE or without), no_new_privs. Not started as root: only
+ * no_new_privs. 0 or -1 with errno.
+ */
+int confine_helper(
+    uid_t uid, gid_t gid, const char *user, int with_dac_override);
+
+#endif
