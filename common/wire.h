@@ -23,45 +23,46 @@
 
 #include "common/secret.h"
 
-#define WIRE_VERSION	  1U
-#define WIRE_USER_SIZE	  256 /* 255 bytes and the NUL */
-#define WIRE_ADDRESS_SIZE 48
+#define WIRE_VERSION       1U
+#define WIRE_USER_SIZE     256 /* 255 bytes and the NUL */
+#define WIRE_ADDRESS_SIZE  48
 #define WIRE_LISTENER_SIZE 64
-#define WIRE_TLS_SIZE	  16
-#define WIRE_DETAIL_SIZE  192
-#define WIRE_REASON_SIZE  480 /* fits a reply of 512 with "500 " and CRLF */
-#define WIRE_SERVICE_SIZE 64
-#define WIRE_PATH_SIZE	  256
-#define WIRE_PATTERN_SIZE 128
-#define WIRE_PROMPTS_MAX  16
-#define WIRE_CHUNK_SIZE	  8192
-#define WIRE_MESSAGE_MAX  9216 /* no message is larger */
+#define WIRE_TLS_SIZE      16
+#define WIRE_DETAIL_SIZE   192
+#define WIRE_REASON_SIZE   480 /* fits a reply of 512 with "500 " and CRLF */
+#define WIRE_SERVICE_SIZE  64
+#define WIRE_PATH_SIZE     256
+#define WIRE_PATTERN_SIZE  128
+#define WIRE_PROMPTS_MAX   16
+#define WIRE_CHUNK_SIZE    8192
+#define WIRE_MESSAGE_MAX   9216 /* no message is larger */
 
 /* The numbers of descriptors that a started process finds open. */
-#define WIRE_NET_CONTROL_FD	3
-#define WIRE_NET_LISTEN_FD	4 /* and on, in the order of the directives */
+#define WIRE_NET_CONTROL_FD        3
+#define WIRE_NET_LISTEN_FD         4 /* and on, in the order of the directives */
 #define WIRE_HELPER_TRANSACTION_FD 3
-#define WIRE_HELPER_STATUS_FD	4
+#define WIRE_HELPER_STATUS_FD      4
 
 enum wire_type {
 	/* control, monitor to net */
-	CTL_LOAD = 1,	   /* struct ctl_load: configuration and keys */
-	CTL_ADMIT_ANSWER,  /* struct ctl_admit_answer, with a descriptor */
-	CTL_DRAIN,	   /* struct ctl_order: no new sessions, finish these */
-	CTL_STOP,	   /* struct ctl_order: finish running changes only */
+	CTL_LOAD = 1,     /* struct ctl_load: configuration and keys */
+	CTL_ADMIT_ANSWER, /* struct ctl_admit_answer, with a descriptor */
+	CTL_DRAIN,        /* struct ctl_order: no new sessions, finish these */
+	CTL_STOP,         /* struct ctl_order: finish running changes only */
 	/* control, net to monitor */
-	CTL_READY,	   /* struct ctl_order: confined, accepting */
+	CTL_READY,         /* struct ctl_order: confined, accepting */
 	CTL_ADMIT_REQUEST, /* struct ctl_admit_request */
-	CTL_EVENT,	   /* struct ctl_event: a line for the log */
+	CTL_EVENT,         /* struct ctl_event: a line for the log */
 	/* transaction */
 	TXN_BEGIN,  /* struct txn_begin, monitor to helper */
 	TXN_AUTH,   /* struct txn_secret, net to helper: the old password */
 	TXN_CHANGE, /* struct txn_secret, net to helper: the new password */
-	TXN_ANSWER, /* struct txn_answer, helper to net, one for each of those */
+	TXN_ANSWER, /* struct txn_answer, helper to net, one for each of those
+	             */
 	/* status, helper to monitor */
 	STATUS_IDENTITY, /* struct status_identity */
-	STATUS_PHASE,	 /* struct status_phase */
-	STATUS_REASON	 /* struct status_reason, for the log */
+	STATUS_PHASE,    /* struct status_phase */
+	STATUS_REASON    /* struct status_reason, for the log */
 };
 
 /*
@@ -70,33 +71,33 @@ enum wire_type {
  * that calls exit() says nothing.
  */
 enum outcome {
-	OUTCOME_NONE = 0, /* nothing was said */
-	OUTCOME_CANCELLED = 80, /* net left before a password was checked */
-	OUTCOME_AUTHENTICATED,	/* right password; no change was asked for */
-	OUTCOME_AUTH_FAILED,	/* wrong password or unknown user */
+	OUTCOME_NONE = 0,        /* nothing was said */
+	OUTCOME_CANCELLED = 80,  /* net left before a password was checked */
+	OUTCOME_AUTHENTICATED,   /* right password; no change was asked for */
+	OUTCOME_AUTH_FAILED,     /* wrong password or unknown user */
 	OUTCOME_ACCOUNT_REFUSED, /* right password, the account stack said no */
-	OUTCOME_POLICY_REFUSED, /* the daemon's own policy said no */
-	OUTCOME_TEMPORARY,	/* could not be decided; nothing was changed */
-	OUTCOME_CHANGE_REFUSED, /* the old password still works */
-	OUTCOME_UNKNOWN,	/* nobody can know which password works */
-	OUTCOME_CHANGED		/* the new password is stored */
+	OUTCOME_POLICY_REFUSED,  /* the daemon's own policy said no */
+	OUTCOME_TEMPORARY,       /* could not be decided; nothing was changed */
+	OUTCOME_CHANGE_REFUSED,  /* the old password still works */
+	OUTCOME_UNKNOWN,         /* nobody can know which password works */
+	OUTCOME_CHANGED          /* the new password is stored */
 };
 
 /* Where a session comes from; net fills it in, only the log reads it, except
  * for address, which becomes PAM_RHOST. */
 struct wire_origin {
-	char address[WIRE_ADDRESS_SIZE]; /* numeric, IPv4-mapped as IPv4 */
+	char address[WIRE_ADDRESS_SIZE];   /* numeric, IPv4-mapped as IPv4 */
 	char listener[WIRE_LISTENER_SIZE]; /* as in the configuration */
-	char tls[WIRE_TLS_SIZE]; /* "TLSv1.3", or "" while in clear */
-	uint16_t port; /* host byte order */
+	char tls[WIRE_TLS_SIZE];           /* "TLSv1.3", or "" while in clear */
+	uint16_t port;                     /* host byte order */
 	uint16_t zero;
 };
 
 enum load_kind {
-	LOAD_CONFIG = 1, /* the text of config_dump() */
+	LOAD_CONFIG = 1,  /* the text of config_dump() */
 	LOAD_CERTIFICATE, /* PEM chain; starts pair number index */
-	LOAD_KEY,	 /* PEM key of pair number index */
-	LOAD_END	 /* no bytes; all is there */
+	LOAD_KEY,         /* PEM key of pair number index */
+	LOAD_END          /* no bytes; all is there */
 };
 
 struct ctl_load {
@@ -122,7 +123,8 @@ struct ctl_admit_request {
 
 enum admission {
 	ADMISSION_GRANTED = 1, /* net's end of the transaction comes along */
-	ADMISSION_BUSY, /* too many helpers, or this user has had one for long */
+	ADMISSION_BUSY,  /* too many helpers, or this user has had one for long
+	                  */
 	ADMISSION_FAILED /* no helper could be started */
 };
 
@@ -134,13 +136,13 @@ struct ctl_admit_answer {
 
 /* What net tells the log. The monitor writes the line. */
 enum net_event {
-	NET_EVENT_CLEAR_REFUSED = 1, /* a command that needs TLS, in clear */
-	NET_EVENT_TLS_FAILED,	/* detail: OpenSSL's reason */
+	NET_EVENT_CLEAR_REFUSED = 1,  /* a command that needs TLS, in clear */
+	NET_EVENT_TLS_FAILED,         /* detail: OpenSSL's reason */
 	NET_EVENT_STARTTLS_INJECTION, /* bytes behind STARTTLS */
-	NET_EVENT_PROTOCOL, /* closed for bad input; detail says which */
-	NET_EVENT_TIMEOUT,  /* detail says which */
+	NET_EVENT_PROTOCOL,      /* closed for bad input; detail says which */
+	NET_EVENT_TIMEOUT,       /* detail says which */
 	NET_EVENT_ACCEPT_PAUSED, /* detail: why no more sessions fit */
-	NET_EVENT_NOTE	    /* detail: what went wrong inside */
+	NET_EVENT_NOTE           /* detail: what went wrong inside */
 };
 
 struct ctl_event {
@@ -153,14 +155,14 @@ struct ctl_event {
 /* What a prompt asks for; see pam-prompt in poppassd.conf(5). */
 enum prompt_kind {
 	PROMPT_PASSWORD = 1, /* while authenticating */
-	PROMPT_CURRENT, /* while changing: the old one */
+	PROMPT_CURRENT,      /* while changing: the old one */
 	PROMPT_NEW,
 	PROMPT_RETYPE,
 	PROMPT_REFUSE /* never answered */
 };
 
 struct wire_prompt {
-	uint32_t kind; /* enum prompt_kind */
+	uint32_t kind;                   /* enum prompt_kind */
 	char pattern[WIRE_PATTERN_SIZE]; /* POSIX ERE, "(?i)" before it folds */
 };
 
@@ -171,7 +173,7 @@ struct txn_begin {
 	uint32_t change_timeout_ms;
 	char user[WIRE_USER_SIZE];
 	char service[WIRE_SERVICE_SIZE];
-	char confdir[WIRE_PATH_SIZE]; /* "" for PAM's own */
+	char confdir[WIRE_PATH_SIZE];  /* "" for PAM's own */
 	char rhost[WIRE_ADDRESS_SIZE]; /* "" for none */
 	struct wire_prompt prompts[WIRE_PROMPTS_MAX];
 };
@@ -190,14 +192,15 @@ struct txn_answer {
 /* Sent by the monitor's own forked child, before it becomes the helper. */
 struct status_identity {
 	uint32_t type;
-	uint32_t known; /* does NSS know the user? only then may a log name it */
+	uint32_t
+	    known; /* does NSS know the user? only then may a log name it */
 };
 
 enum helper_phase {
 	PHASE_STARTING = 1,
-	PHASE_AUTH,	/* pam_authenticate, pam_acct_mgmt */
-	PHASE_IDLE,	/* authenticated, waiting for the new password */
-	PHASE_CHANGE	/* pam_chauthtok: only its deadline may end it */
+	PHASE_AUTH,  /* pam_authenticate, pam_acct_mgmt */
+	PHASE_IDLE,  /* authenticated, waiting for the new password */
+	PHASE_CHANGE /* pam_chauthtok: only its deadline may end it */
 };
 
 struct status_phase {
@@ -223,8 +226,8 @@ int wire_pair(int fd[2]);
 
 /*
  * Sends one whole message, and pass_fd with it unless that is -1; the caller
- * still owns pass_fd. Never raises SIGPIPE: WIRE_EOF if the peer is gone. Blocks
- * if the socket does.
+ * still owns pass_fd. Never raises SIGPIPE: WIRE_EOF if the peer is gone.
+ * Blocks if the socket does.
  */
 enum wire_result wire_send(
     int fd, const void *message, size_t len, int pass_fd);
@@ -251,7 +254,7 @@ struct wire_rule {
 };
 
 #define WIRE_STATE(state) (1U << (state))
-#define WIRE_ANY_STATE	  0xffffffffU
+#define WIRE_ANY_STATE    0xffffffffU
 
 /*
  * Receives one message into buf, looks it up in the table and calls its
