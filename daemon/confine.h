@@ -12,10 +12,10 @@
  * Net only; called once, when all files are read and all memory is there.
  * Started as root: the user of the configuration, no supplementary groups, an
  * empty folder without a name as root, no capabilities. Always: no_new_privs,
- * not dumpable, RLIMIT_NPROC, RLIMIT_FSIZE and RLIMIT_CORE of zero, RLIMIT_NOFILE
- * of n_files, a seccomp allow-list that kills. Then tries to undo it, and fails
- * if that works. Any failure is fatal(): it returns only from inside the
- * sandbox.
+ * not dumpable, RLIMIT_NPROC, RLIMIT_FSIZE and RLIMIT_CORE of zero,
+ * RLIMIT_NOFILE of n_files, a seccomp allow-list that kills. Then tries to undo
+ * it, and fails if that works. Any failure is fatal(): it returns only from
+ * inside the sandbox.
  */
 void confine_net(const struct config *config, unsigned n_files);
 
@@ -25,13 +25,13 @@ void confine_net(const struct config *config, unsigned n_files);
 void confine_monitor(void);
 
 /*
- * Monitor's forked child only, just before it becomes the helper: real uid and
- * gid as given, the user's supplementary groups if user is not NULL, effective
- * and saved uid 0, the capabilities that a password change needs (with
- * CAP_DAC_OVERRIDE or without), no_new_privs. Not started as root: only
- * no_new_privs. 0 or -1 with errno.
+ * Monitor's forked child only, just before it becomes the helper: gid as given,
+ * the user's supplementary groups if user is not NULL, and of the capabilities
+ * only those that a password change needs, CAP_DAC_OVERRIDE among them or not.
+ * The helper itself sets its real uid and no_new_privs: a process with both
+ * loses its effective uid when it calls execve(). Not started as root: nothing.
+ * 0 or -1 with errno.
  */
-int confine_helper(
-    uid_t uid, gid_t gid, const char *user, int with_dac_override);
+int confine_helper(gid_t gid, const char *user, int with_dac_override);
 
 #endif
