@@ -1,0 +1,179 @@
+"""A client of the protocol that expects every byte."""
+
+import re
+import socket
+import ssl
+import time
+
+TIMEOUT_SEC = 15  # later than any deadline of the server with its defaults
+
+#: every password that was ever sent, so that logs can be searched for them
+secrets_sent = set()
+
+_SECRET = re.compile(rb"(?im)^(?:new)?pass (.{8,}?)\r?$")
+
+
+def context(certificate=None, version=None):
+    """A TLS context that trusts exactly this certificate, or anything."""
+    ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if certificate is None:
+        ctx.check_hostname = False
+        ctx.verify_mode = ssl.CERT_NONE
+    else:
+        ctx.load_verify_locations(certificate.path)
+    if version is not None:
+        ctx.minimum_version = ctx.maximum_version = version
+    return ctx
+
+
+class Client:
+    """One connection. mode: clear, implicit or starttls. In the last two the
+    greeting has been read and TLS is up when the constructor returns."""
+
+    def __init__(self, port, mode="clear", *, tls=None, name="localhost"):
+        self.name = name
+        self.tls = tls if tls is not None else context()
+        self.buffer = b""
+        self.greeting = None
+        self.socket = socket.create_connection(
+            ("127.0.0.1", port), timeout=TIMEOUT_SEC
+        )
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            if mode == "implicit":
+                self.handshake()
+                self.greeting = self.line()
+            elif mode == "starttls":
+                self.starttls()
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def starttls(self):
+        self.greeting = self.line()
+        self.send(b"STARTTLS\r\n")
+        self.expect(b"200 Begin TLS now.\r\n")
+        self.handshake()
+
+    def handshake(self):
+        if self.buffer:
+            raise AssertionError(f"clear text before TLS: {self.buffer!r}")
+        self.socket = self.tls.wrap_socket(
+            self.socket,
+            server_hostname=self.name,
+            suppress_ragged_eofs=False,
+        )
+
+    def send(self, data):
+        secrets_sent.update(_SECRET.findall(data))
+        self.socket.sendall(data)
+
+    def send_each_byte(self, data):
+        secrets_sent.update(_SECRET.findall(data))
+        for i in range(len(data)):
+            self.socket.sendall(data[i : i + 1])
+
+    def line(self):
+        """The next line with its end, or what came before the end."""
+        while b"\n" not in self.buffer:
+            data = self.socket.recv(4096)
+            if not data:
+                break
+            self.buffer += data
+        line, end, self.buffer = self.buffer.partition(b"\n")
+        return line + end
+
+    def expect(self, line):
+        got = self.line()
+        if got != line:
+            raise AssertionError(f"expected {line!r}, got {got!r}")
+
+    def expect_match(self, pattern):
+        """One whole reply: a pattern between the code and CRLF."""
+        got = self.line()
+        match = re.fullmatch(pattern, got)
+        if match is None:
+            raise AssertionError(f"expected {pattern!r}, got {got!r}")
+        return match
+
+    def expect_close(self):
+        """Nothing more comes but an orderly end: close_notify inside TLS,
+        and never a reset."""
+        rest = self.buffer + self.socket.recv(4096)
+        if rest:
+            raise AssertionError(f"expected the end, got {rest!r}")
+
+    def expect_open(self):
+        """A command is still answered."""
+        self.say(b"NOOP", b"200 OK.")
+
+    def say(self, command, reply):
+        self.send(command + b"\r\n")
+        self.expect(reply + b"\r\n")
+
+    def send_eof(self):
+        """Ends our direction below TLS, as a client that was cut off."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+
+GREETING = re.compile(rb"200 [!-~]+ poppassd v2 hello, who are you\?\r\n")
+WRONG = b"500 Old password is incorrect.\r\n"
+CHANGED = b"200 Password changed, thank-you.\r\n"
+BUSY = b"500 Server busy, try again later.\r\n"
+TEMPORARY = b"500 Temporary failure, try again later.\r\n"
+UNKNOWN = (
+    b"500 The result is unknown: either your old or your new password"
+    b" works now.\r\n"
+)
+ASK_OLD = b"200 Your password please.\r\n"
+ASK_NEW = b"200 Your new password please.\r\n"
+BYE = b"200 Bye.\r\n"
+TLS_REQUIRED = b"500 TLS required.\r\n"
+
+
+def as_bytes(text):
+    return text if isinstance(text, bytes) else text.encode()
+
+
+def log_in(client, user, old):
+    """USER and PASS. Returns the reply to PASS."""
+    client.send(b"USER " + as_bytes(user) + b"\r\n")
+    client.expect(ASK_OLD)
+    client.send(b"PASS " + as_bytes(old) + b"\r\n")
+    return client.line()
+
+
+def change(port, user, old, new, mode="implicit"):
+    """A whole change. Returns the reply that decided it, and the seconds that
+    the slower of PASS and NEWPASS took."""
+    with Client(port, mode) as client:
+        start = time.monotonic()
+        reply = log_in(client, user, old)
+        took = time.monotonic() - start
+        if reply == ASK_NEW:
+            start = time.monotonic()
+            client.send(b"NEWPASS " + as_bytes(new) + b"\r\n")
+            reply = client.line()
+            took = max(took, time.monotonic() - start)
+        if reply == CHANGED:
+            client.say(b"QUIT", b"200 Bye.")
+        client.expect_close()
+        return reply, took
+
+
+def check(port, user, password, mode="implicit"):
+    """USER, PASS and away: is this the password?"""
+    with Client(port, mode) as client:
+        reply = log_in(client, user, password)
+        if reply not in (ASK_NEW, WRONG):
+            raise AssertionError(f"PASS: got {reply!r}")
+        return reply == ASK_NEW
