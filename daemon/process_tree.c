@@ -1,6 +1,6 @@
 /*
- * Ending a helper with everything that it started. Runs as root in the
- * monitor; handles no client bytes.
+ * Starting a child, and ending one with everything that it started. Runs as
+ * root in the monitor; handles no client bytes.
  */
 #include "daemon/process_tree.h"
 
@@ -27,6 +27,27 @@ struct snapshot {
 	size_t n;
 	size_t room;
 };
+
+pid_t
+process_fork(void)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL };
+	sigset_t all, before, none;
+	pid_t pid;
+
+	(void)sigfillset(&all);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_BLOCK, &all, &before);
+	pid = fork();
+	if (pid != 0) {
+		(void)sigprocmask(SIG_SETMASK, &before, NULL);
+		return pid;
+	}
+	for (int s = 1; s < NSIG; s++)
+		(void)sigaction(s, &action, NULL);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	return 0;
+}
 
 /* Field 4 of /proc/PID/stat, counted behind the last parenthesis: the name in
  * field 2 may hold any byte. -1 if the process has gone. */

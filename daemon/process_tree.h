@@ -1,10 +1,17 @@
 /*
- * Ending a helper with everything that it started. Monitor only.
+ * Starting a child, and ending one with everything that it started. Monitor
+ * only.
  */
 #ifndef DAEMON_PROCESS_TREE_H
 #define DAEMON_PROCESS_TREE_H
 
 #include <sys/types.h>
+
+/*
+ * fork(), but the child begins with every signal unblocked and at its default:
+ * a handler of the event loop would write into a socket that the parent reads.
+ */
+pid_t process_fork(void);
 
 /*
  * Kills root, a child of the caller that has not been waited for, and all its

@@ -1,0 +1,96 @@
+/*
+ * All that one reading of the configuration yields. Runs as root in the
+ * monitor.
+ */
+#include "daemon/generation.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/preflight.h"
+
+static void
+read_and_check(
+    struct generation *g, const char *path, struct config_errors *errors)
+{
+	g->config = config_load(path, errors);
+	if (g->config == NULL)
+		return;
+	preflight_check(g->config, errors);
+	g->files = tls_files_load(g->config, errors);
+}
+
+static int
+report(const char *path, const struct config_errors *errors)
+{
+	if (errors->n == 0)
+		return 0;
+	(void)fprintf(errors->out, "%s: %u error%s\n", path, errors->n,
+	    errors->n == 1 ? "" : "s");
+	return -1;
+}
+
+struct generation *
+generation_load(const char *path, const struct generation *old, FILE *out)
+{
+	struct config_errors errors = { .out = out };
+	struct generation *g = calloc(1, sizeof(*g));
+
+	if (g == NULL) {
+		(void)fprintf(out, "%s: %s\n", path, strerror(errno));
+		return NULL;
+	}
+	read_and_check(g, path, &errors);
+	if (errors.n == 0)
+		g->listens = listen_set_open(
+		    g->config, old != NULL ? old->listens : NULL, &errors);
+	if (report(path, &errors) == 0)
+		return g;
+	generation_free(g);
+	return NULL;
+}
+
+struct generation *
+generation_load_logged(const char *path, const struct generation *old)
+{
+	char *text = NULL, *line, *rest = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	struct generation *g;
+
+	if (out == NULL) {
+		log_message(LOG_LEVEL_ERROR, "%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	g = generation_load(path, old, out);
+	(void)fclose(out);
+	for (line = text == NULL ? NULL : strtok_r(text, "\n", &rest);
+	     line != NULL; line = strtok_r(NULL, "\n", &rest))
+		log_message(LOG_LEVEL_ERROR, "%s", line);
+	free(text);
+	return g;
+}
+
+int
+generation_check(const char *path, FILE *out)
+{
+	struct config_errors errors = { .out = out };
+	struct generation g = { .config = NULL };
+
+	read_and_check(&g, path, &errors);
+	tls_files_free(g.files);
+	config_free(g.config);
+	return report(path, &errors);
+}
+
+void
+generation_free(struct generation *generation)
+{
+	if (generation == NULL)
+		return;
+	listen_set_free(generation->listens);
+	tls_files_free(generation->files);
+	config_free(generation->config);
+	free(generation);
+}

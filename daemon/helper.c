@@ -1,0 +1,444 @@
+/*
+ * One helper: how it starts, how long each phase may take, how it ended. Runs
+ * as root in the monitor; sees user names and outcomes, never a password.
+ */
+#include "daemon/helper.h"
+
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "daemon/confine.h"
+#include "daemon/policy.h"
+#include "daemon/preflight.h"
+#include "daemon/process_tree.h"
+
+struct helper {
+	struct event_base *base;
+	unsigned command_timeout_ms;
+	unsigned change_timeout_ms;
+	struct worker *worker; /* who asked; NULL once it has gone */
+	struct ctl_admit_request request;
+	pid_t pid; /* 0 while waiting */
+	int status_fd;
+	enum helper_phase phase;
+	int user_is_known;
+	int is_past_deadline;
+	char reason[WIRE_DETAIL_SIZE];
+	struct event *status_event;
+	struct event *deadline;
+};
+
+struct helper *
+helper_new(struct event_base *base, struct worker *worker,
+    const struct ctl_admit_request *request)
+{
+	struct helper *h = calloc(1, sizeof(*h));
+
+	if (h == NULL)
+		return NULL;
+	h->base = base;
+	h->worker = worker;
+	h->request = *request;
+	h->status_fd = -1;
+	return h;
+}
+
+pid_t
+helper_pid(const struct helper *h)
+{
+	return h->pid;
+}
+
+const char *
+helper_user(const struct helper *h)
+{
+	return h->request.user;
+}
+
+const struct worker *
+helper_worker(const struct helper *h)
+{
+	return h->worker;
+}
+
+void
+helper_forget_worker(struct helper *h)
+{
+	h->worker = NULL;
+}
+
+void
+helper_free(struct helper *h)
+{
+	if (h == NULL)
+		return;
+	if (h->status_event != NULL)
+		event_free(h->status_event);
+	if (h->deadline != NULL)
+		event_free(h->deadline);
+	if (h->status_fd != -1)
+		(void)close(h->status_fd);
+	free(h);
+}
+
+void
+helper_answer(const struct helper *h, enum admission admission, int fd)
+{
+	if (h->worker != NULL)
+		worker_answer(h->worker, h->request.cookie, admission, fd);
+}
+
+static void
+set_deadline(struct helper *h, unsigned ms)
+{
+	const struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+
+	if (event_add(h->deadline, &tv) == -1)
+		log_message(
+		    LOG_LEVEL_ERROR, "helper: deadline: %s", strerror(errno));
+}
+
+/*
+ * How long a phase may take. Net's own timers are shorter where it waits for
+ * a client; these are for a net, or a PAM module, that has gone astray.
+ */
+static unsigned
+phase_limit_ms(const struct helper *h, enum helper_phase phase)
+{
+	if (phase == PHASE_IDLE)
+		return h->command_timeout_ms + h->change_timeout_ms;
+	return h->change_timeout_ms;
+}
+
+/* A phase is only ever followed by the next one: nothing that the helper says
+ * gives it a deadline twice. */
+static enum wire_result
+on_phase(void *context, const void *message, int passed_fd)
+{
+	struct helper *h = context;
+	const struct status_phase *m = message;
+
+	(void)passed_fd;
+	if (m->phase <= (uint32_t)h->phase || m->phase > PHASE_CHANGE)
+		return WIRE_BAD;
+	h->phase = (enum helper_phase)m->phase;
+	set_deadline(h, phase_limit_ms(h, h->phase));
+	return WIRE_OK;
+}
+
+static enum wire_result
+on_identity(void *context, const void *message, int passed_fd)
+{
+	struct helper *h = context;
+	const struct status_identity *m = message;
+
+	(void)passed_fd;
+	h->user_is_known = m->known == 1;
+	return WIRE_OK;
+}
+
+static enum wire_result
+on_reason(void *context, const void *message, int passed_fd)
+{
+	struct helper *h = context;
+	const struct status_reason *m = message;
+
+	(void)passed_fd;
+	if (!wire_string_ok(m->reason, sizeof(m->reason)))
+		return WIRE_BAD;
+	wire_string_set(h->reason, sizeof(h->reason), m->reason);
+	return WIRE_OK;
+}
+
+static const struct wire_rule rules[] = {
+	{ STATUS_IDENTITY, WIRE_STATE(PHASE_STARTING),
+	    sizeof(struct status_identity), on_identity, 0 },
+	{ STATUS_PHASE, WIRE_ANY_STATE, sizeof(struct status_phase), on_phase,
+	    0 },
+	{ STATUS_REASON, WIRE_ANY_STATE, sizeof(struct status_reason),
+	    on_reason, 0 },
+};
+
+static enum wire_result
+read_status(struct helper *h)
+{
+	uint64_t buf[512 / sizeof(uint64_t)];
+
+	return wire_dispatch(h->status_fd, rules,
+	    sizeof(rules) / sizeof(*rules), h->phase, buf, sizeof(buf), h);
+}
+
+static void
+on_helper_status(evutil_socket_t fd, short what, void *context)
+{
+	struct helper *h = context;
+
+	(void)fd;
+	(void)what;
+	switch (read_status(h)) {
+	case WIRE_OK:
+	case WIRE_AGAIN:
+		return;
+	case WIRE_EOF:
+		(void)event_del(h->status_event);
+		return;
+	case WIRE_BAD:
+	case WIRE_ERROR:
+		(void)event_del(h->status_event);
+		log_message(LOG_LEVEL_ERROR,
+		    "helper: process %d: broke the protocol, killed",
+		    (int)h->pid);
+		process_tree_kill(h->pid);
+	}
+}
+
+static void
+on_helper_deadline(evutil_socket_t fd, short what, void *context)
+{
+	struct helper *h = context;
+
+	(void)fd;
+	(void)what;
+	h->is_past_deadline = 1;
+	process_tree_kill(h->pid);
+}
+
+static void
+prompts_copy(struct txn_begin *begin, const struct config *config)
+{
+	begin->n_prompts = (uint32_t)config->n_prompts;
+	memcpy(begin->prompts, config->prompts, sizeof(begin->prompts));
+}
+
+/* The monitor names the user, so net cannot be admitted for alice and change
+ * bob. */
+static int
+send_begin(const struct helper *h, const struct config *config, int fd)
+{
+	struct txn_begin begin;
+
+	memset(&begin, 0, sizeof(begin));
+	begin.type = TXN_BEGIN;
+	begin.version = WIRE_VERSION;
+	begin.change_timeout_ms = config->change_timeout_ms;
+	wire_string_set(begin.user, sizeof(begin.user), h->request.user);
+	wire_string_set(
+	    begin.service, sizeof(begin.service), config->pam_service);
+	wire_string_set(begin.confdir, sizeof(begin.confdir),
+	    config->pam_confdir != NULL ? config->pam_confdir : "");
+	wire_string_set(
+	    begin.rhost, sizeof(begin.rhost), h->request.origin.address);
+	prompts_copy(&begin, config);
+	return wire_send(fd, &begin, sizeof(begin), -1) == WIRE_OK ? 0 : -1;
+}
+
+static void
+send_identity(int status_fd, const struct policy_identity *identity)
+{
+	const struct status_identity m = { .type = STATUS_IDENTITY,
+		.known = (uint32_t)identity->known };
+
+	(void)wire_send(status_fd, &m, sizeof(m), -1);
+}
+
+static int
+place_descriptors(int transaction_fd, int status_fd)
+{
+	int above = WIRE_HELPER_STATUS_FD + 1;
+
+	transaction_fd = fcntl(transaction_fd, F_DUPFD_CLOEXEC, above);
+	status_fd = fcntl(status_fd, F_DUPFD_CLOEXEC, above);
+	if (transaction_fd == -1 || status_fd == -1)
+		return -1;
+	if (dup2(transaction_fd, WIRE_HELPER_TRANSACTION_FD) == -1 ||
+	    dup2(status_fd, WIRE_HELPER_STATUS_FD) == -1)
+		return -1;
+	return 0;
+}
+
+static void
+exec_helper(const struct policy_identity *identity)
+{
+	static char name[] = "poppassd-pam";
+	static char admitted[] = "admitted";
+	static char refused[] = "refused";
+	static char *environment[] = { NULL };
+	char uid[16];
+	char *argv[] = { name, identity->admitted ? admitted : refused, uid,
+		NULL };
+
+	(void)snprintf(uid, sizeof(uid), "%u", (unsigned)identity->uid);
+	(void)execve(preflight_helper_path(), argv, environment);
+}
+
+/* From here to execve() it is the monitor's own code in a process of its own:
+ * NSS may take its time, the deadline is already running. */
+static void
+become_helper(const struct helper *h, const struct config *config,
+    int transaction_fd, int status_fd)
+{
+	struct policy_identity identity;
+
+	(void)setsid();
+	if (policy_resolve(config, h->request.user, &identity) == -1) {
+		log_message(LOG_LEVEL_ERROR, "helper: user database: %s",
+		    strerror(errno));
+		_exit(OUTCOME_TEMPORARY);
+	}
+	send_identity(status_fd, &identity);
+	if (confine_helper(identity.gid,
+		identity.known ? h->request.user : NULL,
+		policy_wants_dac_override(config)) == 0 &&
+	    place_descriptors(transaction_fd, status_fd) == 0)
+		exec_helper(&identity);
+	log_message(
+	    LOG_LEVEL_ERROR, "helper: cannot start: %s", strerror(errno));
+	_exit(OUTCOME_TEMPORARY);
+}
+
+static int
+watch(struct helper *h)
+{
+	h->status_event = event_new(
+	    h->base, h->status_fd, EV_READ | EV_PERSIST, on_helper_status, h);
+	h->deadline = evtimer_new(h->base, on_helper_deadline, h);
+	if (h->status_event == NULL || h->deadline == NULL)
+		return -1;
+	return event_add(h->status_event, NULL);
+}
+
+static int
+fork_helper(struct helper *h, const struct config *config, int transaction_fd,
+    int status_fd)
+{
+	h->pid = process_fork();
+	if (h->pid == 0)
+		become_helper(h, config, transaction_fd, status_fd);
+	if (h->pid == -1)
+		h->pid = 0;
+	return h->pid > 0 ? 0 : -1;
+}
+
+int
+helper_start(struct helper *h, const struct config *config)
+{
+	int txn[2] = { -1, -1 }, status[2] = { -1, -1 };
+	int result = -1;
+
+	h->command_timeout_ms = config->command_timeout_ms;
+	h->change_timeout_ms = config->change_timeout_ms;
+	if (wire_pair(txn) == -1 || wire_pair(status) == -1)
+		goto out;
+	h->status_fd = status[0];
+	if (send_begin(h, config, txn[1]) == -1 || watch(h) == -1 ||
+	    fork_helper(h, config, txn[0], status[1]) == -1)
+		goto out;
+	h->phase = PHASE_STARTING;
+	set_deadline(h, h->command_timeout_ms);
+	helper_answer(h, ADMISSION_GRANTED, txn[1]);
+	result = 0;
+out:
+	if (result == -1)
+		log_message(LOG_LEVEL_ERROR, "helper: cannot start: %s",
+		    strerror(errno));
+	if (txn[0] != -1)
+		(void)close(txn[0]);
+	if (txn[1] != -1)
+		(void)close(txn[1]);
+	if (status[1] != -1)
+		(void)close(status[1]);
+	return result;
+}
+
+struct outcome_event {
+	enum outcome outcome;
+	enum log_level level;
+	const char *name; /* or NULL: nothing worth a line */
+	int proves_user;  /* the password was right: the name is one */
+};
+
+static const struct outcome_event outcome_events[] = {
+	{ OUTCOME_CANCELLED, LOG_LEVEL_DEBUG, "cancelled", 0 },
+	{ OUTCOME_AUTHENTICATED, LOG_LEVEL_INFO, "login_ok", 1 },
+	{ OUTCOME_AUTH_FAILED, LOG_LEVEL_NOTICE, "auth_failed", 0 },
+	{ OUTCOME_ACCOUNT_REFUSED, LOG_LEVEL_NOTICE, "account_refused", 1 },
+	{ OUTCOME_POLICY_REFUSED, LOG_LEVEL_NOTICE, "policy_refused", 0 },
+	{ OUTCOME_TEMPORARY, LOG_LEVEL_ERROR, "temporary_failure", 0 },
+	{ OUTCOME_CHANGE_REFUSED, LOG_LEVEL_NOTICE, "change_refused", 1 },
+	{ OUTCOME_UNKNOWN, LOG_LEVEL_ERROR, "change_unknown", 1 },
+	{ OUTCOME_CHANGED, LOG_LEVEL_INFO, "change_ok", 1 },
+};
+
+static const struct outcome_event *
+event_of(enum outcome outcome)
+{
+	size_t n = sizeof(outcome_events) / sizeof(*outcome_events);
+
+	for (size_t i = 0; i < n; i++) {
+		if (outcome_events[i].outcome == outcome)
+			return &outcome_events[i];
+	}
+	return NULL;
+}
+
+/* Said by the exit status, or it was not said. */
+static const struct outcome_event *
+judge(const struct helper *h, int status)
+{
+	const struct outcome_event *said = NULL;
+
+	if (WIFEXITED(status))
+		said = event_of((enum outcome)WEXITSTATUS(status));
+	if (said != NULL)
+		return said;
+	return event_of(
+	    h->phase == PHASE_CHANGE ? OUTCOME_UNKNOWN : OUTCOME_TEMPORARY);
+}
+
+static void
+explain_death(struct helper *h, int status)
+{
+	if (h->is_past_deadline)
+		(void)snprintf(h->reason, sizeof(h->reason),
+		    "helper killed: its time was over (change-timeout)");
+	else if (WIFSIGNALED(status))
+		(void)snprintf(h->reason, sizeof(h->reason),
+		    "helper died of signal %d", WTERMSIG(status));
+	else if (event_of((enum outcome)WEXITSTATUS(status)) == NULL)
+		(void)snprintf(h->reason, sizeof(h->reason),
+		    "helper ended with status %d and no verdict",
+		    WEXITSTATUS(status));
+}
+
+static void
+log_outcome(struct helper *h, int status)
+{
+	const struct outcome_event *event = judge(h, status);
+	const int may_name = h->user_is_known || event->proves_user;
+	const struct log_subject subject = { .origin = &h->request.origin,
+		.user = may_name ? h->request.user : NULL,
+		.reason = h->reason };
+
+	explain_death(h, status);
+	log_event(event->level, event->name, &subject);
+}
+
+void
+helper_reaped(struct helper *h, int status)
+{
+	/* Its last words may still be in the socket. */
+	(void)fcntl(h->status_fd, F_SETFL, O_NONBLOCK);
+	while (read_status(h) == WIRE_OK)
+		continue;
+	log_outcome(h, status);
+}

@@ -1,0 +1,169 @@
+/*
+ * The listening sockets, which outlive every net process. Runs as root in the
+ * monitor, which never accepts on them.
+ */
+#include "daemon/listen_set.h"
+
+#include <sys/socket.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BACKLOG 512
+
+struct listen_socket {
+	struct sockaddr_storage sockaddr;
+	socklen_t sockaddr_len;
+	int fd;
+};
+
+struct listen_set {
+	size_t n;
+	struct listen_socket sockets[];
+};
+
+static const char *
+advice_for(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return "; find who serves it with `ss -ltnp` (an old poppassd "
+		       "in inetd.conf?)";
+	case EACCES:
+		return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+	case EADDRNOTAVAIL:
+		return "; this machine does not have the address";
+	case EAFNOSUPPORT:
+		return "; without IPv6 use `listen 0.0.0.0:106`";
+	default:
+		return "";
+	}
+}
+
+/* An IPv6 wildcard serves IPv4 as well, unless IPv4 has a directive of its own
+ * on that port. */
+static int
+wants_v6_only(const struct config *config, const struct config_listen *listen)
+{
+	const struct sockaddr_in6 *in6 =
+	    (const struct sockaddr_in6 *)&listen->sockaddr;
+
+	for (size_t i = 0; i < config->n_listens; i++) {
+		const struct sockaddr_in *in =
+		    (const struct sockaddr_in *)&config->listens[i].sockaddr;
+
+		if (in->sin_family == AF_INET && in->sin_port == in6->sin6_port)
+			return 1;
+	}
+	return 0;
+}
+
+static int
+set_options(
+    int fd, const struct config *config, const struct config_listen *listen)
+{
+	int on = 1;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1)
+		return -1;
+	if (listen->sockaddr.ss_family != AF_INET6)
+		return 0;
+	on = wants_v6_only(config, listen);
+	return setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+}
+
+static int
+open_socket(const struct config *config, const struct config_listen *directive)
+{
+	int fd = socket(directive->sockaddr.ss_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int error;
+
+	if (fd == -1)
+		return -1;
+	if (set_options(fd, config, directive) == 0 &&
+	    bind(fd, (const struct sockaddr *)&directive->sockaddr,
+		directive->sockaddr_len) == 0 &&
+	    listen(fd, BACKLOG) == 0)
+		return fd;
+	error = errno;
+	(void)close(fd);
+	errno = error;
+	return -1;
+}
+
+static int
+share_socket(
+    const struct listen_set *old, const struct config_listen *directive)
+{
+	for (size_t i = 0; old != NULL && i < old->n; i++) {
+		const struct listen_socket *s = &old->sockets[i];
+
+		if (s->sockaddr_len == directive->sockaddr_len &&
+		    memcmp(&s->sockaddr, &directive->sockaddr,
+			s->sockaddr_len) == 0)
+			return fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
+	}
+	return -1;
+}
+
+struct listen_set *
+listen_set_open(const struct config *config, const struct listen_set *old,
+    struct config_errors *errors)
+{
+	struct listen_set *set = calloc(
+	    1, sizeof(*set) + config->n_listens * sizeof(struct listen_socket));
+	int failed = 0;
+
+	if (set == NULL) {
+		config_error(errors, NULL, "listen: %s", strerror(errno));
+		return NULL;
+	}
+	for (size_t i = 0; i < config->n_listens; i++) {
+		const struct config_listen *directive = &config->listens[i];
+		struct listen_socket *s = &set->sockets[set->n++];
+
+		s->sockaddr = directive->sockaddr;
+		s->sockaddr_len = directive->sockaddr_len;
+		s->fd = share_socket(old, directive);
+		if (s->fd == -1)
+			s->fd = open_socket(config, directive);
+		if (s->fd != -1)
+			continue;
+		failed = 1;
+		config_error(errors, &directive->place, "listen %s: %s%s",
+		    directive->address, strerror(errno), advice_for(errno));
+	}
+	if (failed) {
+		listen_set_free(set);
+		return NULL;
+	}
+	return set;
+}
+
+size_t
+listen_set_count(const struct listen_set *set)
+{
+	return set->n;
+}
+
+int
+listen_set_fd(const struct listen_set *set, size_t i)
+{
+	return set->sockets[i].fd;
+}
+
+void
+listen_set_free(struct listen_set *set)
+{
+	if (set == NULL)
+		return;
+	for (size_t i = 0; i < set->n; i++) {
+		if (set->sockets[i].fd != -1)
+			(void)close(set->sockets[i].fd);
+	}
+	free(set);
+}

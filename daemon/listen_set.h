@@ -1,0 +1,31 @@
+/*
+ * The listening sockets, which outlive every net process. Monitor only.
+ */
+#ifndef DAEMON_LISTEN_SET_H
+#define DAEMON_LISTEN_SET_H
+
+#include <stddef.h>
+
+#include "conf/config.h"
+
+struct listen_set;
+
+/*
+ * Opens a socket for each listen directive, in their order; where old (may be
+ * NULL) has one on the same address, it is shared with that one instead, so
+ * that no connection is lost. What cannot be opened goes to errors with the
+ * directive's place. NULL if anything could not. old stays as it is and the
+ * caller's. Free with listen_set_free().
+ */
+struct listen_set *listen_set_open(const struct config *config,
+    const struct listen_set *old, struct config_errors *errors);
+
+size_t listen_set_count(const struct listen_set *set);
+
+/* The descriptor of directive i; owned by set. */
+int listen_set_fd(const struct listen_set *set, size_t i);
+
+/* Closes and frees; may be NULL. */
+void listen_set_free(struct listen_set *set);
+
+#endif

@@ -1,0 +1,168 @@
+/*
+ * The command line of poppassd. Runs with the caller's privilege until a role
+ * is chosen: monitor, or, started by the monitor, net.
+ */
+#include <sys/stat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "conf/config.h"
+#include "daemon/generation.h"
+#include "daemon/monitor.h"
+#include "daemon/net.h"
+#include "daemon/worker.h"
+
+#define DEFAULT_CONFIG POPPASSD_SYSCONFDIR "/poppassd.conf"
+
+static const char usage_text[] =
+    "usage: poppassd [-c FILE] [--check-config] [--dump-config] [--version]\n"
+    "  -c, --config FILE  read FILE instead of " DEFAULT_CONFIG "\n"
+    "  --check-config     check the configuration and all that it names\n"
+    "  --dump-config      print every directive with the value in effect\n"
+    "  --version          print the version\n"
+    "Stays in the foreground. See poppassd(8) and poppassd.conf(5).\n";
+
+static int
+run_check(const char *path)
+{
+	if (generation_check(path, stderr) == -1)
+		return EX_CONFIG;
+	(void)printf("%s: no errors\n", path);
+	return EX_OK;
+}
+
+static int
+run_dump(const char *path)
+{
+	struct config_errors errors = { .out = stderr };
+	struct config *config = config_load(path, &errors);
+	int status = EX_OK;
+
+	if (config == NULL) {
+		(void)fprintf(stderr, "%s: %u error%s\n", path, errors.n,
+		    errors.n == 1 ? "" : "s");
+		return EX_CONFIG;
+	}
+	if (config_dump(config, stdout) == -1 || fflush(stdout) == EOF) {
+		(void)fprintf(stderr, "standard output: %s\n", strerror(errno));
+		status = EX_IOERR;
+	}
+	config_free(config);
+	return status;
+}
+
+static int
+run_version(const char *path)
+{
+	(void)path;
+	(void)printf("poppassd %s\n", POPPASSD_VERSION);
+	return EX_OK;
+}
+
+static int
+run_usage(const char *path)
+{
+	(void)path;
+	(void)fputs(usage_text, stderr);
+	return EX_USAGE;
+}
+
+static int
+run_help(const char *path)
+{
+	(void)path;
+	(void)fputs(usage_text, stdout);
+	return EX_OK;
+}
+
+/* The monitor changes to / and reads the file again at each reload. */
+static int
+run_daemon(const char *path)
+{
+	char *absolute = realpath(path, NULL);
+	int status;
+
+	if (absolute == NULL) {
+		(void)fprintf(stderr,
+		    "%s: %s; write it or name another with -c FILE\n", path,
+		    strerror(errno));
+		return EX_CONFIG;
+	}
+	status = monitor_main(absolute);
+	free(absolute);
+	return status;
+}
+
+struct option_rule {
+	int letter;
+	int (*run)(const char *path);
+};
+
+static const struct option_rule option_rules[] = {
+	{ 'k', run_check },
+	{ 'd', run_dump },
+	{ 'v', run_version },
+	{ 'h', run_help },
+	{ '?', run_usage },
+};
+
+static const struct option long_options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "check-config", no_argument, NULL, 'k' },
+	{ "dump-config", no_argument, NULL, 'd' },
+	{ "version", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* A descriptor that the caller left closed must not become one of ours. */
+static void
+fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
+
+int
+main(int argc, char *argv[])
+{
+	int (*run)(const char *path) = run_daemon;
+	const char *path = DEFAULT_CONFIG;
+	int letter;
+
+	fill_standard_descriptors();
+	if (argc == 1 && strcmp(argv[0], WORKER_NAME) == 0)
+		return net_main();
+	while ((letter = getopt_long(argc, argv, "c:", long_options, NULL)) !=
+	    -1) {
+		size_t i;
+
+		if (letter == 'c') {
+			path = optarg;
+			continue;
+		}
+		for (i = 0; option_rules[i].letter != letter &&
+		     option_rules[i].letter != '?';
+		     i++)
+			continue;
+		run = option_rules[i].run;
+		if (run == run_usage)
+			break;
+	}
+	if (optind < argc)
+		run = run_usage;
+	return run(path);
+}

@@ -1,0 +1,467 @@
+/*
+ * The monitor: owns configuration, keys, listening sockets, net processes and
+ * helpers. Runs as root with few capabilities; handles no client bytes and no
+ * passwords.
+ */
+#include "daemon/monitor.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/log.h"
+#include "daemon/confine.h"
+#include "daemon/generation.h"
+#include "daemon/helper_pool.h"
+#include "daemon/process_tree.h"
+#include "daemon/worker.h"
+
+/* A net that dies young is started again after a pause that doubles. */
+#define RESTART_FIRST_MS 100
+#define RESTART_LAST_MS  30000
+#define OLD_AGE_SEC      10
+
+struct member {
+	TAILQ_ENTRY(member) entry;
+	struct worker *worker;
+	struct timeval started;
+};
+
+TAILQ_HEAD(member_list, member);
+
+enum signal_index {
+	ON_CHILD,
+	ON_RELOAD,
+	ON_TERM,
+	ON_INT,
+	N_SIGNALS
+};
+
+struct monitor {
+	const char *config_path;
+	struct event_base *base;
+	struct event *signals[N_SIGNALS];
+	struct event *restart_timer;
+	struct event *stop_timer;
+	struct generation *now;
+	struct generation *next;  /* while a reload waits for its net */
+	struct worker *current;   /* serves, or will, with `now` */
+	struct worker *successor; /* will serve with `next` */
+	struct member_list members;
+	struct helper_pool *helpers;
+	unsigned restart_ms;
+	int has_served; /* some net process has been ready once */
+	int reload_is_wanted;
+	int is_stopping;
+	int exit_status;
+};
+
+static struct timeval
+timeval_of_ms(unsigned ms)
+{
+	return (struct timeval){ .tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+}
+
+static const struct worker_callbacks worker_callbacks;
+
+static struct worker *
+member_start(struct monitor *m, const struct generation *g)
+{
+	struct member *member = calloc(1, sizeof(*member));
+
+	if (member == NULL)
+		return NULL;
+	member->worker = worker_start(
+	    m->base, g->config, g->files, g->listens, &worker_callbacks, m);
+	if (member->worker == NULL) {
+		free(member);
+		return NULL;
+	}
+	(void)event_base_gettimeofday_cached(m->base, &member->started);
+	TAILQ_INSERT_TAIL(&m->members, member, entry);
+	return member->worker;
+}
+
+static void
+order_all(struct monitor *m, enum wire_type order)
+{
+	struct member *member;
+
+	TAILQ_FOREACH(member, &m->members, entry)
+	worker_order(member->worker, order);
+}
+
+static void
+finish_if_done(struct monitor *m)
+{
+	if (m->is_stopping && TAILQ_EMPTY(&m->members) &&
+	    helper_pool_running(m->helpers) == 0)
+		(void)event_base_loopbreak(m->base);
+}
+
+static void
+start_current(struct monitor *m)
+{
+	const struct timeval pause = timeval_of_ms(m->restart_ms);
+
+	m->current = member_start(m, m->now);
+	if (m->current == NULL)
+		(void)event_add(m->restart_timer, &pause);
+}
+
+static void
+on_restart_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct monitor *m = context;
+
+	(void)fd;
+	(void)what;
+	if (!m->is_stopping && m->current == NULL)
+		start_current(m);
+}
+
+/* Doubles the pause for a net that died young, forgets it for one that did
+ * not: a client that kills net by some fault gets slower, not the service. */
+static void
+restart_later(struct monitor *m, const struct member *dead)
+{
+	struct timeval now, pause;
+
+	(void)event_base_gettimeofday_cached(m->base, &now);
+	if (now.tv_sec - dead->started.tv_sec >= OLD_AGE_SEC)
+		m->restart_ms = RESTART_FIRST_MS;
+	pause = timeval_of_ms(m->restart_ms);
+	m->restart_ms *= 2;
+	if (m->restart_ms > RESTART_LAST_MS)
+		m->restart_ms = RESTART_LAST_MS;
+	(void)event_add(m->restart_timer, &pause);
+}
+
+static void reload(struct monitor *m);
+
+static void
+reload_end(struct monitor *m)
+{
+	if (m->reload_is_wanted)
+		reload(m);
+}
+
+/* The old net serves on until the new one has said that it does. */
+static void
+reload_commit(struct monitor *m)
+{
+	struct worker *old = m->current;
+
+	m->current = m->successor;
+	m->successor = NULL;
+	generation_free(m->now);
+	m->now = m->next;
+	m->next = NULL;
+	helper_pool_configure(m->helpers, m->now->config);
+	log_open(m->now->config->log_target, m->now->config->log_level);
+	(void)event_del(m->restart_timer);
+	m->restart_ms = RESTART_FIRST_MS;
+	if (old != NULL)
+		worker_order(old, CTL_DRAIN);
+	log_event(LOG_LEVEL_NOTICE, "reload_ok", NULL);
+}
+
+static void
+reload_abandon(struct monitor *m, const char *why)
+{
+	const struct log_subject subject = { .reason = why };
+
+	m->successor = NULL;
+	generation_free(m->next);
+	m->next = NULL;
+	log_event(LOG_LEVEL_ERROR, "reload_failed", &subject);
+	reload_end(m);
+}
+
+static void
+on_worker_ready(void *context, struct worker *worker)
+{
+	struct monitor *m = context;
+
+	m->has_served = 1;
+	if (worker == m->successor)
+		reload_commit(m);
+	log_event(LOG_LEVEL_NOTICE, "ready", NULL);
+	reload_end(m);
+}
+
+static void
+on_worker_admit(void *context, struct worker *worker,
+    const struct ctl_admit_request *request)
+{
+	struct monitor *m = context;
+
+	helper_pool_admit(m->helpers, worker, request);
+}
+
+static const struct worker_callbacks worker_callbacks = {
+	.ready = on_worker_ready,
+	.admit = on_worker_admit,
+};
+
+static void
+reload(struct monitor *m)
+{
+	m->reload_is_wanted = 0;
+	m->next = generation_load_logged(m->config_path, m->now);
+	if (m->next == NULL) {
+		reload_abandon(m, "the old configuration stays in force");
+		return;
+	}
+	m->successor = member_start(m, m->next);
+	if (m->successor == NULL)
+		reload_abandon(m, "the new net process did not start");
+}
+
+static void
+on_monitor_reload(evutil_socket_t fd, short what, void *context)
+{
+	struct monitor *m = context;
+
+	(void)fd;
+	(void)what;
+	if (m->is_stopping)
+		return;
+	m->reload_is_wanted = 1;
+	/* One at a time: a reload under way takes this one up at its end. */
+	if (m->next == NULL)
+		reload(m);
+}
+
+/* Commits have their own deadline; what is left after it and a margin is
+ * not worth waiting for. */
+static void
+on_stop_timer(evutil_socket_t fd, short what, void *context)
+{
+	struct monitor *m = context;
+	struct member *member;
+
+	(void)fd;
+	(void)what;
+	log_message(
+	    LOG_LEVEL_ERROR, "stop: a net process does not end, killed");
+	TAILQ_FOREACH(member, &m->members, entry)
+	worker_kill(member->worker);
+}
+
+static void
+on_monitor_stop(evutil_socket_t fd, short what, void *context)
+{
+	struct monitor *m = context;
+	struct timeval limit =
+	    timeval_of_ms(m->now->config->change_timeout_ms + 5000);
+
+	(void)fd;
+	(void)what;
+	if (m->is_stopping)
+		return;
+	m->is_stopping = 1;
+	log_event(LOG_LEVEL_NOTICE, "stop", NULL);
+	(void)event_del(m->restart_timer);
+	(void)event_add(m->stop_timer, &limit);
+	order_all(m, CTL_STOP);
+	finish_if_done(m);
+}
+
+static struct member *
+member_find(struct monitor *m, pid_t pid)
+{
+	struct member *member;
+
+	TAILQ_FOREACH(member, &m->members, entry)
+	{
+		if (worker_pid(member->worker) == pid)
+			return member;
+	}
+	return NULL;
+}
+
+/* A first net that cannot even start will not do so the next time either. */
+static void
+current_ended(struct monitor *m, const struct member *member)
+{
+	if (m->is_stopping)
+		return;
+	if (m->has_served) {
+		restart_later(m, member);
+		return;
+	}
+	m->is_stopping = 1;
+	m->exit_status = EX_SOFTWARE;
+}
+
+static void
+member_ended(struct monitor *m, struct member *member, int status)
+{
+	struct worker *worker = member->worker;
+
+	worker_report_exit(worker, status);
+	TAILQ_REMOVE(&m->members, member, entry);
+	helper_pool_forget(m->helpers, worker);
+	if (worker == m->current) {
+		m->current = NULL;
+		current_ended(m, member);
+	}
+	if (worker == m->successor)
+		reload_abandon(m, "the new net process ended");
+	worker_free(worker);
+	free(member);
+}
+
+static int
+is_own_child(void *context, pid_t pid)
+{
+	struct monitor *m = context;
+
+	return member_find(m, pid) != NULL || helper_pool_owns(m->helpers, pid);
+}
+
+static void
+child_ended(struct monitor *m, pid_t pid, int status)
+{
+	struct member *member = member_find(m, pid);
+
+	if (member != NULL) {
+		member_ended(m, member, status);
+		return;
+	}
+	/* A helper that was killed could not look after its own children. One
+	 * that ended well may have left one on purpose (pam_exec). */
+	if (helper_pool_reaped(m->helpers, pid, status) && WIFSIGNALED(status))
+		process_tree_kill_orphans(is_own_child, m);
+}
+
+static void
+on_monitor_child(evutil_socket_t fd, short what, void *context)
+{
+	struct monitor *m = context;
+	int status;
+	pid_t pid;
+
+	(void)fd;
+	(void)what;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		child_ended(m, pid, status);
+	finish_if_done(m);
+}
+
+struct signal_handler {
+	int signal;
+	event_callback_fn callback;
+};
+
+static const struct signal_handler signal_handlers[N_SIGNALS] = {
+	[ON_CHILD] = { SIGCHLD, on_monitor_child },
+	[ON_RELOAD] = { SIGHUP, on_monitor_reload },
+	[ON_TERM] = { SIGTERM, on_monitor_stop },
+	[ON_INT] = { SIGINT, on_monitor_stop },
+};
+
+static void
+events_make(struct monitor *m)
+{
+	m->base = event_base_new();
+	if (m->base == NULL)
+		fatal(EX_OSERR, "event base: %s", strerror(errno));
+	for (size_t i = 0; i < N_SIGNALS; i++) {
+		m->signals[i] = evsignal_new(m->base, signal_handlers[i].signal,
+		    signal_handlers[i].callback, m);
+		if (m->signals[i] == NULL ||
+		    event_add(m->signals[i], NULL) == -1)
+			fatal(EX_OSERR, "signals: %s", strerror(errno));
+	}
+	m->restart_timer = evtimer_new(m->base, on_restart_timer, m);
+	m->stop_timer = evtimer_new(m->base, on_stop_timer, m);
+	m->helpers = helper_pool_new(m->base);
+	if (m->restart_timer == NULL || m->stop_timer == NULL ||
+	    m->helpers == NULL)
+		fatal(EX_OSERR, "events: %s", strerror(errno));
+}
+
+/* Net needs two descriptors a session, and inherits what the monitor may. */
+static void
+raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void
+prepare_process(void)
+{
+	const struct rlimit none = { .rlim_cur = 0, .rlim_max = 0 };
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)umask(077);
+	if (chdir("/") == -1)
+		fatal(EX_OSERR, "/: %s", strerror(errno));
+	(void)setrlimit(RLIMIT_CORE, &none);
+	raise_file_limit();
+	/* What outlives a helper comes to us, so that it can be ended. */
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == -1)
+		fatal(EX_OSERR, "subreaper: %s", strerror(errno));
+	confine_monitor();
+	if (geteuid() != 0)
+		log_event(LOG_LEVEL_WARNING, "not_root",
+		    &(struct log_subject){
+			.reason = "no chroot and no change of user; only for "
+				  "tests, containers and virtual users" });
+}
+
+static void
+monitor_free(struct monitor *m)
+{
+	for (size_t i = 0; i < N_SIGNALS; i++)
+		event_free(m->signals[i]);
+	event_free(m->restart_timer);
+	event_free(m->stop_timer);
+	helper_pool_free(m->helpers);
+	generation_free(m->now);
+	generation_free(m->next);
+	event_base_free(m->base);
+}
+
+int
+monitor_main(const char *config_path)
+{
+	struct monitor m = { .config_path = config_path,
+		.restart_ms = RESTART_FIRST_MS };
+
+	TAILQ_INIT(&m.members);
+	m.now = generation_load(config_path, NULL, stderr);
+	if (m.now == NULL)
+		return EX_CONFIG;
+	log_open(m.now->config->log_target, m.now->config->log_level);
+	prepare_process();
+	events_make(&m);
+	helper_pool_configure(m.helpers, m.now->config);
+	log_event(LOG_LEVEL_NOTICE, "start",
+	    &(struct log_subject){ .reason = "poppassd " POPPASSD_VERSION });
+	m.current = member_start(&m, m.now);
+	m.exit_status = m.current != NULL ? EX_OK : EX_OSERR;
+	if (m.current != NULL)
+		(void)event_base_dispatch(m.base);
+	monitor_free(&m);
+	return m.exit_status;
+}

@@ -1,0 +1,112 @@
+/*
+ * Is there everything that the configuration names? Runs as root in the
+ * monitor, before anything is served.
+ */
+#include "daemon/preflight.h"
+
+#include <sys/stat.h>
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *
+preflight_helper_path(void)
+{
+	static char path[PATH_MAX];
+	char exe[PATH_MAX];
+	const char *slash;
+	ssize_t n;
+
+	if (path[0] != '\0')
+		return path;
+	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	if (n == -1)
+		return NULL;
+	exe[n] = '\0';
+	slash = strrchr(exe, '/');
+	if (slash == NULL)
+		return NULL;
+	n = snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - exe), exe,
+	    POPPASSD_HELPER_FROM_SBIN);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		path[0] = '\0';
+	return path[0] != '\0' ? path : NULL;
+}
+
+static void
+check_user(const struct config *config, struct config_errors *errors)
+{
+	const struct passwd *pw;
+
+	if (geteuid() != 0)
+		return;
+	pw = getpwnam(config->user);
+	if (pw == NULL)
+		config_error(errors, &config->user_place,
+		    "user %s: no such user; make it with `useradd --system "
+		    "--shell /usr/sbin/nologin %s`, or name another with the "
+		    "directive `user`",
+		    config->user, config->user);
+	else if (pw->pw_uid == 0)
+		config_error(errors, &config->user_place,
+		    "user %s: is root; name an account without privilege",
+		    config->user);
+}
+
+static void
+check_service(const struct config *config, struct config_errors *errors)
+{
+	static const char *const own[] = { "/etc/pam.d", "/usr/lib/pam.d" };
+	char path[PATH_MAX];
+	int found = 0;
+
+	if (config->pam_confdir != NULL) {
+		(void)snprintf(path, sizeof(path), "%s/%s", config->pam_confdir,
+		    config->pam_service);
+		found = access(path, R_OK) == 0;
+	}
+	for (size_t i = 2; config->pam_confdir == NULL && !found && i-- > 0;) {
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", own[i], config->pam_service);
+		found = access(path, R_OK) == 0;
+	}
+	if (!found)
+		config_error(errors, &config->pam_service_place,
+		    "pam-service %s: %s: %s; write the file (an example is in "
+		    "poppassd(8)), or PAM would use the service `other`",
+		    config->pam_service, path, strerror(errno));
+}
+
+static void
+check_helper(struct config_errors *errors)
+{
+	const char *path = preflight_helper_path();
+	struct stat st;
+
+	if (path == NULL) {
+		config_error(errors, NULL,
+		    "cannot find poppassd-pam: /proc/self/exe: %s; is /proc "
+		    "mounted?",
+		    strerror(errno));
+		return;
+	}
+	if (stat(path, &st) == -1 || access(path, X_OK) == -1)
+		config_error(errors, NULL, "%s: %s; install poppassd again",
+		    path, strerror(errno));
+	else if (geteuid() == 0 &&
+	    (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0))
+		config_error(errors, NULL,
+		    "%s: must belong to root and be writable by nobody else",
+		    path);
+}
+
+void
+preflight_check(const struct config *config, struct config_errors *errors)
+{
+	check_user(config, errors);
+	check_service(config, errors);
+	check_helper(errors);
+}

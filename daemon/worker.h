@@ -1,0 +1,63 @@
+/*
+ * One net process, as the monitor sees it. Monitor only.
+ */
+#ifndef DAEMON_WORKER_H
+#define DAEMON_WORKER_H
+
+#include <sys/types.h>
+
+#include <event2/event.h>
+
+#include "common/wire.h"
+#include "conf/config.h"
+#include "daemon/listen_set.h"
+#include "daemon/tls_files.h"
+
+/* argv[0] of a net process; by it main() knows its role. */
+#define WORKER_NAME "poppassd: net"
+
+struct worker;
+
+/* Called from the event loop. None may free the worker. */
+struct worker_callbacks {
+	void (*ready)(void *context, struct worker *worker);
+	void (*admit)(void *context, struct worker *worker,
+	    const struct ctl_admit_request *request);
+};
+
+/*
+ * Starts a net process and sends it configuration and keys. It has 10 s to say
+ * that it is ready; then, or if it breaks the protocol, it is killed. Blocks
+ * until it has taken what it needs, 5 s at most a message. NULL with a line in
+ * the log. Its end comes as SIGCHLD: see worker_pid(). Free with
+ * worker_free().
+ */
+struct worker *worker_start(struct event_base *base,
+    const struct config *config, const struct tls_files *files,
+    const struct listen_set *listens, const struct worker_callbacks *callbacks,
+    void *context);
+
+pid_t worker_pid(const struct worker *worker);
+
+/* Has it said that it serves, and not been told to stop? */
+int worker_is_serving(const struct worker *worker);
+
+/* CTL_DRAIN or CTL_STOP; a later order may follow an earlier one. */
+void worker_order(struct worker *worker, enum wire_type order);
+
+/* Answers an admission request; fd, or -1, goes along and stays the caller's.
+ */
+void worker_answer(
+    struct worker *worker, uint64_t cookie, enum admission admission, int fd);
+
+/* Kills it; the end comes as SIGCHLD. */
+void worker_kill(struct worker *worker);
+
+/* After its end: says in the log how it ended, unless it was told to and did
+ * well. */
+void worker_report_exit(const struct worker *worker, int status);
+
+/* Frees the monitor's side; may be NULL. Does not end the process. */
+void worker_free(struct worker *worker);
+
+#endif
