@@ -72,16 +72,29 @@ wire_send(int fd, const void *message, size_t len, int pass_fd)
 	return WIRE_OK;
 }
 
+/* The one descriptor that came, or -1. The padding of the buffer has room for
+ * a second one: then both are closed, and *too_many is set. */
 static int
-detach_fd(struct msghdr *header)
+detach_fd(struct msghdr *header, int *too_many)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(header);
-	int fd;
+	size_t n;
+	int fd = -1;
 
+	*too_many = 0;
 	if (c == NULL || c->cmsg_level != SOL_SOCKET ||
-	    c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
+	    c->cmsg_type != SCM_RIGHTS)
 		return -1;
-	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+		if (n > 1)
+			(void)close(fd);
+	}
+	if (n > 1) {
+		*too_many = 1;
+		return -1;
+	}
 	return fd;
 }
 
@@ -94,7 +107,7 @@ wire_recv(int fd, void *buf, size_t size, size_t *len, int *passed_fd)
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes) };
-	int came;
+	int came, too_many;
 	ssize_t n;
 
 	if (passed_fd != NULL)
@@ -104,12 +117,13 @@ wire_recv(int fd, void *buf, size_t size, size_t *len, int *passed_fd)
 	while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return result_of_errno();
-	came = detach_fd(&header);
-	if (n == 0 && came == -1)
+	came = detach_fd(&header, &too_many);
+	if (n == 0 && came == -1 && !too_many)
 		return WIRE_EOF;
 	/* MSG_CTRUNC: the kernel has closed what did not fit. */
-	if ((header.msg_flags & MSG_CTRUNC) != 0 || (size_t)n > size ||
-	    (size_t)n < sizeof(uint32_t) || (came != -1 && passed_fd == NULL)) {
+	if (too_many || (header.msg_flags & MSG_CTRUNC) != 0 ||
+	    (size_t)n > size || (size_t)n < sizeof(uint32_t) ||
+	    (came != -1 && passed_fd == NULL)) {
 		if (came != -1)
 			(void)close(came);
 		return WIRE_BAD;
