@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,6 +234,8 @@ confine_net(const struct config *config, unsigned n_files)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
 		fatal(EX_OSERR, "confine: dumpable: %s", strerror(errno));
 	limit_resources(n_files);
+	/* A log line to a file is lost then; that is not worth dying for. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	install_seccomp();
 }
 

@@ -1,8 +1,10 @@
 """A client of the protocol that expects every byte."""
 
+import os
 import re
 import socket
 import ssl
+import struct
 import time
 
 TIMEOUT_SEC = 15  # later than any deadline of the server with its defaults
@@ -121,8 +123,18 @@ class Client:
         self.expect(reply + b"\r\n")
 
     def send_eof(self):
-        """Ends our direction below TLS, as a client that was cut off."""
-        self.socket.shutdown(socket.SHUT_WR)
+        """Ends our direction below TLS; what the server says can still be
+        read. (SSLSocket.shutdown() would forget the TLS session.)"""
+        with socket.socket(fileno=os.dup(self.socket.fileno())) as below:
+            below.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        """Ends the connection as a crashed client does."""
+        with socket.socket(fileno=os.dup(self.socket.fileno())) as below:
+            below.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+            self.socket.close()
 
 
 GREETING = re.compile(rb"200 [!-~]+ poppassd v2 hello, who are you\?\r\n")
