@@ -4,6 +4,38 @@
 #ifndef DAEMON_NET_H
 #define DAEMON_NET_H
 
+#include <sys/queue.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+
+#include "common/wire.h"
+#include "conf/config.h"
+#include "daemon/slots.h"
+#include "daemon/tls.h"
+
+struct listener;
+struct session;
+struct transaction;
+
+TAILQ_HEAD(transaction_list, transaction);
+
+/* What the parts of the process share. */
+struct net {
+	struct event_base *base;
+	const struct config *config;
+	struct tls_server *tls;
+	struct slots slots;
+	struct transaction_list transactions;
+	struct session *sessions; /* config->max_sessions, in secret memory */
+	struct listener *listeners;
+	uint64_t next_cookie;
+	size_t n_sessions;
+	int is_draining;
+	int is_stopping;
+};
+
 /*
  * Runs the network process on the descriptors that the monitor left open (see
  * common/wire.h): reads configuration and keys from the control socket, builds
@@ -11,5 +43,22 @@
  * to stop or the monitor is gone. Returns the exit status.
  */
 int net_main(void);
+
+/* Sends a message to the monitor, or queues it. -1 if the queue is full. */
+int net_send(struct net *net, const void *message, size_t len);
+
+/* A line for the log; lost if the queue is full. origin may be NULL. */
+void net_report(struct net *net, enum net_event event,
+    const struct wire_origin *origin, const char *detail);
+
+/* A session or a transaction has ended: leaves the event loop if nothing is
+ * left to wait for. */
+void net_finish_if_done(struct net *net);
+
+/* Milliseconds of CLOCK_MONOTONIC. */
+uint64_t net_now_ms(void);
+
+/* A timeval of so many milliseconds from now. */
+struct timeval net_interval(uint64_t ms);
 
 #endif

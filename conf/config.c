@@ -1,0 +1,159 @@
+/*
+ * The configuration as the processes see it. Monitor and net.
+ */
+#include "conf/config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/directives.h"
+#include "conf/parser.h"
+
+void
+config_error(struct config_errors *errors, const struct config_place *place,
+    const char *format, ...)
+{
+	va_list args;
+
+	errors->n++;
+	if (errors->out == NULL)
+		return;
+	if (place != NULL && place->file != NULL)
+		(void)fprintf(errors->out, "%s:%d: ", place->file, place->line);
+	va_start(args, format);
+	(void)vfprintf(errors->out, format, args);
+	va_end(args);
+	(void)fputc('\n', errors->out);
+}
+
+/* The one default that is not a constant. */
+static void
+set_default_greeting(struct config *config)
+{
+	char host[256] = "localhost";
+	char *text;
+
+	if (config->greeting != NULL)
+		return;
+	(void)gethostname(host, sizeof(host) - 1);
+	if (asprintf(&text, "%s poppassd v2 hello, who are you?", host) != -1)
+		config->greeting = text;
+}
+
+static void
+share_keys(struct config *config)
+{
+	for (size_t i = 0; i < config->n_pairs; i++) {
+		if (config->pairs[i].key == NULL)
+			config->pairs[i].key =
+			    strdup(config->pairs[i].certificate);
+	}
+}
+
+static void
+check_whole(const struct config *config, struct config_errors *errors)
+{
+	if (config->n_pairs == 0)
+		config_error(errors, NULL,
+		    "tls-certificate: is missing; name the PEM file with the "
+		    "certificate and its chain");
+	if (config->fail_delay_ms >= config->change_timeout_ms)
+		config_error(errors, NULL,
+		    "fail-delay: must be less than change-timeout");
+	if (config->handshake_timeout_ms > config->session_timeout_ms)
+		config_error(errors, NULL,
+		    "handshake-timeout: must not be more than "
+		    "session-timeout");
+}
+
+static struct config *
+finish(
+    struct config *config, struct parser *parser, struct config_errors *errors)
+{
+	parser_apply_defaults(parser);
+	set_default_greeting(config);
+	share_keys(config);
+	if (errors->n == 0)
+		check_whole(config, errors);
+	parser_free(parser);
+	if (errors->n == 0)
+		return config;
+	config_free(config);
+	return NULL;
+}
+
+static struct config *
+begin(struct config_errors *errors, struct parser **parser)
+{
+	struct config *config = calloc(1, sizeof(*config));
+
+	*parser = config != NULL ? parser_new(config, errors) : NULL;
+	if (*parser != NULL)
+		return config;
+	config_error(errors, NULL, "%s", strerror(errno));
+	free(config);
+	return NULL;
+}
+
+struct config *
+config_load(const char *path, struct config_errors *errors)
+{
+	struct parser *parser;
+	struct config *config = begin(errors, &parser);
+
+	if (config == NULL)
+		return NULL;
+	parser_read_file(parser, path);
+	return finish(config, parser, errors);
+}
+
+struct config *
+config_parse(const char *name, const char *text, size_t len,
+    struct config_errors *errors)
+{
+	struct parser *parser;
+	struct config *config = begin(errors, &parser);
+
+	if (config == NULL)
+		return NULL;
+	parser_read_text(parser, name, text, len);
+	return finish(config, parser, errors);
+}
+
+int
+config_dump(const struct config *config, FILE *out)
+{
+	for (size_t i = 0; i < directives_count; i++) {
+		if (directives[i].dump != NULL)
+			directives[i].dump(&directives[i], config, out);
+	}
+	return ferror(out) ? -1 : 0;
+}
+
+void
+config_free(struct config *config)
+{
+	if (config == NULL)
+		return;
+	for (size_t i = 0; i < config->n_listens; i++) {
+		free(config->listens[i].address);
+		free(config->listens[i].place.file);
+	}
+	for (size_t i = 0; i < config->n_pairs; i++) {
+		free(config->pairs[i].certificate);
+		free(config->pairs[i].key);
+		free(config->pairs[i].place.file);
+	}
+	free(config->listens);
+	free(config->pairs);
+	free(config->user);
+	free(config->user_place.file);
+	free(config->pam_service);
+	free(config->pam_service_place.file);
+	free(config->pam_confdir);
+	free(config->greeting);
+	free(config);
+}

@@ -1,0 +1,738 @@
+/*
+ * The directives: one table. Any process that reads a configuration; pure but
+ * for gethostname().
+ */
+#include "conf/directives.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <regex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/lexer.h"
+
+#define GREETING_MAX 500
+#define MEMBER(type, config, directive)                                        \
+	((type *)(void *)((char *)(config) + (directive)->offset))
+#define CONST_MEMBER(type, config, directive)                                  \
+	((type const *)(const void *)((const char *)(config) +                 \
+	    (directive)->offset))
+
+/* A word of a directive that is one of a few. */
+struct word_value {
+	const char *word;
+	int value;
+};
+
+static void
+complain(const struct directive_use *use, const char *what)
+{
+	config_error(use->errors, use->place, "%s: %s", use->words[0], what);
+}
+
+/* Is memory there? It is rare enough that saying so is all. */
+static char *
+copy(const struct directive_use *use, const char *word)
+{
+	char *p = strdup(word);
+
+	if (p == NULL)
+		complain(use, strerror(errno));
+	return p;
+}
+
+static int
+look_up(const struct directive_use *use, const struct word_value *values,
+    size_t n, const char *word, int *value)
+{
+	char list[128] = "";
+
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(values[i].word, word) == 0) {
+			*value = values[i].value;
+			return 0;
+		}
+		(void)strncat(
+		    list, i == 0 ? "" : ", ", sizeof(list) - strlen(list) - 1);
+		(void)strncat(
+		    list, values[i].word, sizeof(list) - strlen(list) - 1);
+	}
+	config_error(use->errors, use->place, "%s: \"%s\" is none of: %s",
+	    use->words[0], word, list);
+	return -1;
+}
+
+static const char *
+word_of(const struct word_value *values, size_t n, int value)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (values[i].value == value)
+			return values[i].word;
+	}
+	return "";
+}
+
+static void
+format_duration(char *out, size_t size, unsigned ms)
+{
+	if (ms % 60000 == 0 && ms > 0)
+		(void)snprintf(out, size, "%um", ms / 60000);
+	else if (ms % 1000 == 0)
+		(void)snprintf(out, size, "%us", ms / 1000);
+	else
+		(void)snprintf(out, size, "%ums", ms);
+}
+
+static void
+set_duration(const struct directive *directive, const struct directive_use *use)
+{
+	unsigned *member = MEMBER(unsigned, use->config, directive);
+	char low[16], high[16];
+	unsigned ms;
+
+	if (lexer_duration(use->words[1], &ms) == -1) {
+		config_error(use->errors, use->place,
+		    "%s: \"%s\" is no time; write it as 500ms, 10s, 5m or 2h",
+		    use->words[0], use->words[1]);
+		return;
+	}
+	if (ms >= directive->low && ms <= directive->high) {
+		*member = ms;
+		return;
+	}
+	format_duration(low, sizeof(low), directive->low);
+	format_duration(high, sizeof(high), directive->high);
+	config_error(use->errors, use->place,
+	    "%s: %s is out of range, %s to %s are allowed", use->words[0],
+	    use->words[1], low, high);
+}
+
+static void
+dump_duration(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	char text[16];
+
+	format_duration(
+	    text, sizeof(text), *CONST_MEMBER(unsigned, config, directive));
+	(void)fprintf(out, "%s %s\n", directive->name, text);
+}
+
+static int
+parse_number(const struct directive *directive, const struct directive_use *use,
+    unsigned *number)
+{
+	if (lexer_number(use->words[1], number) == -1) {
+		config_error(use->errors, use->place, "%s: \"%s\" is no number",
+		    use->words[0], use->words[1]);
+		return -1;
+	}
+	if (*number >= directive->low && *number <= directive->high)
+		return 0;
+	config_error(use->errors, use->place,
+	    "%s: %s is out of range, %u to %u are allowed", use->words[0],
+	    use->words[1], directive->low, directive->high);
+	return -1;
+}
+
+static void
+set_number(const struct directive *directive, const struct directive_use *use)
+{
+	unsigned number;
+
+	if (parse_number(directive, use, &number) == 0)
+		*MEMBER(unsigned, use->config, directive) = number;
+}
+
+static void
+dump_number(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	(void)fprintf(out, "%s %u\n", directive->name,
+	    *CONST_MEMBER(unsigned, config, directive));
+}
+
+static void
+set_run_slots(
+    const struct directive *directive, const struct directive_use *use)
+{
+	long n_cpus;
+
+	if (strcmp(use->words[1], "auto") != 0) {
+		set_number(directive, use);
+		return;
+	}
+	n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	use->config->run_slots = n_cpus < 1 ? 1 : (unsigned)n_cpus;
+}
+
+static const struct word_value yes_no[] = { { "yes", 1 }, { "no", 0 } };
+
+static void
+set_yes_no(const struct directive *directive, const struct directive_use *use)
+{
+	(void)look_up(
+	    use, yes_no, 2, use->words[1], MEMBER(int, use->config, directive));
+}
+
+static void
+dump_yes_no(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	(void)fprintf(out, "%s %s\n", directive->name,
+	    word_of(yes_no, 2, *CONST_MEMBER(int, config, directive)));
+}
+
+static const struct word_value dac_choices[] = {
+	{ "auto", CONFIG_CHOICE_AUTO },
+	{ "yes", CONFIG_CHOICE_YES },
+	{ "no", CONFIG_CHOICE_NO },
+};
+
+static void
+set_dac_override(
+    const struct directive *directive, const struct directive_use *use)
+{
+	int value;
+
+	(void)directive;
+	if (look_up(use, dac_choices, 3, use->words[1], &value) == 0)
+		use->config->pam_dac_override = (enum config_choice)value;
+}
+
+static void
+dump_dac_override(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	(void)fprintf(out, "%s %s\n", directive->name,
+	    word_of(dac_choices, 3, (int)config->pam_dac_override));
+}
+
+static const struct word_value tls_versions[] = { { "1.2", 0x0303 },
+	{ "1.3", 0x0304 } };
+
+static void
+set_tls_version(
+    const struct directive *directive, const struct directive_use *use)
+{
+	(void)look_up(use, tls_versions, 2, use->words[1],
+	    MEMBER(int, use->config, directive));
+}
+
+static void
+dump_tls_version(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	(void)fprintf(out, "%s %s\n", directive->name,
+	    word_of(tls_versions, 2, config->tls_minimum_version));
+}
+
+static const struct word_value log_targets[] = {
+	{ "auto", LOG_TARGET_AUTO },
+	{ "stderr", LOG_TARGET_STDERR },
+	{ "syslog", LOG_TARGET_SYSLOG },
+};
+
+static void
+set_log_target(
+    const struct directive *directive, const struct directive_use *use)
+{
+	int value;
+
+	(void)directive;
+	if (look_up(use, log_targets, 3, use->words[1], &value) == 0)
+		use->config->log_target = (enum log_target)value;
+}
+
+static void
+dump_log_target(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	(void)fprintf(out, "%s %s\n", directive->name,
+	    word_of(log_targets, 3, (int)config->log_target));
+}
+
+static const struct word_value log_levels[] = {
+	{ "error", LOG_LEVEL_ERROR },
+	{ "warning", LOG_LEVEL_WARNING },
+	{ "notice", LOG_LEVEL_NOTICE },
+	{ "info", LOG_LEVEL_INFO },
+	{ "debug", LOG_LEVEL_DEBUG },
+};
+
+static void
+set_log_level(
+    const struct directive *directive, const struct directive_use *use)
+{
+	int value;
+
+	(void)directive;
+	if (look_up(use, log_levels, 5, use->words[1], &value) == 0)
+		use->config->log_level = (enum log_level)value;
+}
+
+static void
+dump_log_level(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	(void)fprintf(out, "%s %s\n", directive->name,
+	    word_of(log_levels, 5, (int)config->log_level));
+}
+
+static void
+dump_word(const char *name, const char *word, FILE *out)
+{
+	char quoted[2 * LEXER_LINE_MAX + 3];
+
+	if (word == NULL)
+		return;
+	lexer_quote(quoted, sizeof(quoted), word);
+	(void)fprintf(out, "%s %s\n", name, quoted);
+}
+
+/* A string whose length some message of common/wire.h bounds by `high`. */
+static int
+set_string(const struct directive *directive, const struct directive_use *use)
+{
+	char **member = MEMBER(char *, use->config, directive);
+
+	if (use->words[1][0] == '\0') {
+		complain(use, "is empty");
+		return -1;
+	}
+	if (strlen(use->words[1]) > directive->high) {
+		config_error(use->errors, use->place,
+		    "%s: is longer than %u bytes", use->words[0],
+		    directive->high);
+		return -1;
+	}
+	free(*member);
+	*member = copy(use, use->words[1]);
+	return *member != NULL ? 0 : -1;
+}
+
+static void
+dump_string(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	dump_word(
+	    directive->name, *CONST_MEMBER(char *, config, directive), out);
+}
+
+static void
+place_set(struct config_place *to, const struct config_place *from)
+{
+	free(to->file);
+	to->file = from->file != NULL ? strdup(from->file) : NULL;
+	to->line = from->line;
+}
+
+static void
+set_user(const struct directive *directive, const struct directive_use *use)
+{
+	if (set_string(directive, use) == 0)
+		place_set(&use->config->user_place, use->place);
+}
+
+static void
+set_pam_service(
+    const struct directive *directive, const struct directive_use *use)
+{
+	if (strchr(use->words[1], '/') != NULL)
+		complain(use, "is a name, not a path; see pam-confdir");
+	else if (set_string(directive, use) == 0)
+		place_set(&use->config->pam_service_place, use->place);
+}
+
+static void
+set_path(const struct directive *directive, const struct directive_use *use)
+{
+	if (use->words[1][0] != '/')
+		complain(use, "is no absolute path");
+	else
+		(void)set_string(directive, use);
+}
+
+static void
+set_greeting(const struct directive *directive, const struct directive_use *use)
+{
+	for (const char *p = use->words[1]; *p != '\0'; p++) {
+		if ((unsigned char)*p >= 0x7f || (unsigned char)*p < ' ') {
+			complain(use,
+			    "holds a byte that is not printable "
+			    "ASCII");
+			return;
+		}
+	}
+	(void)set_string(directive, use);
+}
+
+/* Room for one more, of so many bytes each. */
+static void *
+grow(const struct directive_use *use, void *list, size_t n, size_t size)
+{
+	char *p = reallocarray(list, n + 1, size);
+
+	if (p == NULL)
+		complain(use, strerror(errno));
+	else
+		memset(p + n * size, 0, size);
+	return p;
+}
+
+static int
+parse_port(const char *text, in_port_t *port)
+{
+	unsigned number;
+
+	if (lexer_number(text, &number) == -1 || number == 0 ||
+	    number > 65535 || strpbrk(text, "KM") != NULL)
+		return -1;
+	*port = htons((uint16_t)number);
+	return 0;
+}
+
+/* "[v6]:port", "v4:port" or "*:port"; numeric, so that no name server decides
+ * where we listen. */
+static int
+parse_address(const char *word, struct config_listen *listen)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&listen->sockaddr;
+	struct sockaddr_in *in = (struct sockaddr_in *)&listen->sockaddr;
+	char host[INET6_ADDRSTRLEN];
+	const char *colon = strrchr(word, ':');
+	size_t len = colon != NULL ? (size_t)(colon - word) : 0;
+	in_port_t port;
+
+	if (len == 0 || len >= sizeof(host) ||
+	    parse_port(colon + 1, &port) == -1)
+		return -1;
+	memcpy(host, word, len);
+	host[len] = '\0';
+	if (strcmp(host, "*") == 0)
+		(void)strcpy(host, "[::]");
+	if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = port;
+		listen->sockaddr_len = sizeof(*in);
+		return 0;
+	}
+	len = strlen(host);
+	if (host[0] != '[' || host[len - 1] != ']')
+		return -1;
+	host[len - 1] = '\0';
+	if (inet_pton(AF_INET6, host + 1, &in6->sin6_addr) != 1)
+		return -1;
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = port;
+	listen->sockaddr_len = sizeof(*in6);
+	return 0;
+}
+
+static const struct word_value tls_modes[] = {
+	{ "tls=auto", LISTEN_TLS_AUTO },
+	{ "tls=implicit", LISTEN_TLS_IMPLICIT },
+	{ "tls=starttls", LISTEN_TLS_STARTTLS },
+};
+
+static int
+is_listening_already(
+    const struct config *config, const struct config_listen *listen)
+{
+	for (size_t i = 0; i < config->n_listens; i++) {
+		if (config->listens[i].sockaddr_len == listen->sockaddr_len &&
+		    memcmp(&config->listens[i].sockaddr, &listen->sockaddr,
+			listen->sockaddr_len) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static void
+set_listen(const struct directive *directive, const struct directive_use *use)
+{
+	struct config *config = use->config;
+	struct config_listen listen;
+	int mode = LISTEN_TLS_AUTO;
+	void *list;
+
+	(void)directive;
+	memset(&listen, 0, sizeof(listen));
+	if (parse_address(use->words[1], &listen) == -1) {
+		config_error(use->errors, use->place,
+		    "listen: \"%s\" is no address with a port; write it as "
+		    "192.0.2.1:106, [2001:db8::1]:106 or *:106",
+		    use->words[1]);
+		return;
+	}
+	if (is_listening_already(config, &listen)) {
+		config_error(use->errors, use->place,
+		    "listen: %s is there twice", use->words[1]);
+		return;
+	}
+	if (use->n_words > 2 &&
+	    look_up(use, tls_modes, 3, use->words[2], &mode) == -1)
+		return;
+	listen.tls = (enum listen_tls)mode;
+	list = grow(use, config->listens, config->n_listens, sizeof(listen));
+	if (list == NULL)
+		return;
+	config->listens = list;
+	listen.address = copy(use, use->words[1]);
+	place_set(&listen.place, use->place);
+	config->listens[config->n_listens++] = listen;
+}
+
+static void
+dump_listen(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	for (size_t i = 0; i < config->n_listens; i++)
+		(void)fprintf(out, "%s %s %s\n", directive->name,
+		    config->listens[i].address,
+		    word_of(tls_modes, 3, (int)config->listens[i].tls));
+}
+
+static void
+set_certificate(
+    const struct directive *directive, const struct directive_use *use)
+{
+	struct config *config = use->config;
+	struct config_pair *pair;
+	void *list;
+
+	(void)directive;
+	if (use->words[1][0] != '/') {
+		complain(use, "is no absolute path");
+		return;
+	}
+	list = grow(use, config->pairs, config->n_pairs, sizeof(*pair));
+	if (list == NULL)
+		return;
+	config->pairs = list;
+	pair = &config->pairs[config->n_pairs++];
+	pair->certificate = copy(use, use->words[1]);
+	place_set(&pair->place, use->place);
+}
+
+static void
+set_key(const struct directive *directive, const struct directive_use *use)
+{
+	struct config *config = use->config;
+	struct config_pair *pair;
+
+	(void)directive;
+	if (use->words[1][0] != '/') {
+		complain(use, "is no absolute path");
+		return;
+	}
+	if (config->n_pairs == 0) {
+		complain(use, "has no tls-certificate before it");
+		return;
+	}
+	pair = &config->pairs[config->n_pairs - 1];
+	if (pair->key != NULL) {
+		config_error(use->errors, use->place,
+		    "tls-key: the tls-certificate before it has a key already");
+		return;
+	}
+	pair->key = copy(use, use->words[1]);
+}
+
+/* Also writes the keys: their order is what ties them together. */
+static void
+dump_pairs(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	for (size_t i = 0; i < config->n_pairs; i++) {
+		dump_word(directive->name, config->pairs[i].certificate, out);
+		dump_word("tls-key", config->pairs[i].key, out);
+	}
+}
+
+static const struct word_value prompt_kinds[] = {
+	{ "password", PROMPT_PASSWORD },
+	{ "current", PROMPT_CURRENT },
+	{ "new", PROMPT_NEW },
+	{ "retype", PROMPT_RETYPE },
+	{ "refuse", PROMPT_REFUSE },
+};
+
+static int
+check_pattern(const struct directive_use *use, const char *pattern)
+{
+	char why[128];
+	regex_t regex;
+	int code;
+
+	if (strncmp(pattern, "(?i)", 4) == 0)
+		pattern += 4;
+	code = regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB);
+	if (code == 0) {
+		regfree(&regex);
+		return 0;
+	}
+	(void)regerror(code, NULL, why, sizeof(why));
+	config_error(use->errors, use->place,
+	    "pam-prompt: \"%s\": %s; it is a POSIX extended regular "
+	    "expression, with (?i) before it to ignore case",
+	    pattern, why);
+	return -1;
+}
+
+static void
+set_prompt(const struct directive *directive, const struct directive_use *use)
+{
+	struct config *config = use->config;
+	struct wire_prompt *prompt = &config->prompts[config->n_prompts];
+	int kind;
+
+	(void)directive;
+	if (config->n_prompts == WIRE_PROMPTS_MAX) {
+		complain(use, "there are 16 already, no more are allowed");
+		return;
+	}
+	if (strlen(use->words[2]) >= WIRE_PATTERN_SIZE) {
+		complain(use, "the pattern is longer than 127 bytes");
+		return;
+	}
+	if (look_up(use, prompt_kinds, 5, use->words[1], &kind) == -1 ||
+	    check_pattern(use, use->words[2]) == -1)
+		return;
+	prompt->kind = (uint32_t)kind;
+	wire_string_set(
+	    prompt->pattern, sizeof(prompt->pattern), use->words[2]);
+	config->n_prompts++;
+}
+
+static void
+dump_prompts(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	for (size_t i = 0; i < config->n_prompts; i++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "%s %s", directive->name,
+		    word_of(prompt_kinds, 5, (int)config->prompts[i].kind));
+		dump_word(name, config->prompts[i].pattern, out);
+	}
+}
+
+#define AT(member) .offset = offsetof(struct config, member)
+#define DURATION   .set = set_duration, .dump = dump_duration
+#define NUMBER     .set = set_number, .dump = dump_number
+#define STRING     .dump = dump_string
+
+const struct directive directives[] = {
+	{ "listen", 1, 2, 1, "[::]:106 tls=auto", .set = set_listen,
+	    .dump = dump_listen },
+	{ "tls-certificate", 1, 1, 1, NULL, .set = set_certificate,
+	    .dump = dump_pairs },
+	{ "tls-key", 1, 1, 1, NULL, .set = set_key },
+	{ "tls-minimum-version", 1, 1, 0, "1.2", AT(tls_minimum_version),
+	    .set = set_tls_version, .dump = dump_tls_version },
+	{ "user", 1, 1, 0, "poppassd", 1, 255, AT(user), STRING,
+	    .set = set_user },
+	{ "pam-service", 1, 1, 0, "poppassd", 1, WIRE_SERVICE_SIZE - 1,
+	    AT(pam_service), STRING, .set = set_pam_service },
+	{ "pam-confdir", 1, 1, 0, NULL, 1, WIRE_PATH_SIZE - 1, AT(pam_confdir),
+	    STRING, .set = set_path },
+	{ "pam-prompt", 2, 2, 1, NULL, .set = set_prompt,
+	    .dump = dump_prompts },
+	{ "pam-dac-override", 1, 1, 0, "auto", .set = set_dac_override,
+	    .dump = dump_dac_override },
+	{ "min-uid", 1, 1, 0, "1000", 1, INT_MAX, AT(min_uid), NUMBER },
+	{ "virtual-users", 1, 1, 0, "no", AT(virtual_users), .set = set_yes_no,
+	    .dump = dump_yes_no },
+	{ "greeting", 1, 1, 0, NULL, 1, GREETING_MAX, AT(greeting), STRING,
+	    .set = set_greeting },
+	{ "greeting-delay", 1, 1, 0, "500ms", 0, 5000, AT(greeting_delay_ms),
+	    DURATION },
+	{ "handshake-timeout", 1, 1, 0, "10s", 1000, 60000,
+	    AT(handshake_timeout_ms), DURATION },
+	{ "command-timeout", 1, 1, 0, "60s", 1000, 3600000,
+	    AT(command_timeout_ms), DURATION },
+	{ "session-timeout", 1, 1, 0, "3m", 1000, 3600000,
+	    AT(session_timeout_ms), DURATION },
+	{ "change-timeout", 1, 1, 0, "9s", 1000, 60000, AT(change_timeout_ms),
+	    DURATION },
+	{ "drain-timeout", 1, 1, 0, "30s", 0, 3600000, AT(drain_timeout_ms),
+	    DURATION },
+	{ "fail-delay", 1, 1, 0, "2s", 0, 8000, AT(fail_delay_ms), DURATION },
+	{ "max-sessions", 1, 1, 0, "1000", 1, 100000, AT(max_sessions),
+	    NUMBER },
+	{ "max-helpers", 1, 1, 0, "64", 1, 10000, AT(max_helpers), NUMBER },
+	{ "run-slots", 1, 1, 0, "auto", 1, 10000, AT(run_slots),
+	    .set = set_run_slots, .dump = dump_number },
+	{ "log-target", 1, 1, 0, "auto", .set = set_log_target,
+	    .dump = dump_log_target },
+	{ "log-level", 1, 1, 0, "info", .set = set_log_level,
+	    .dump = dump_log_level },
+};
+
+const size_t directives_count = sizeof(directives) / sizeof(*directives);
+
+const struct directive *
+directive_find(const char *name)
+{
+	for (size_t i = 0; i < directives_count; i++) {
+		if (strcmp(directives[i].name, name) == 0)
+			return &directives[i];
+	}
+	return NULL;
+}
+
+#define NAME_MAX_LEN 32
+
+static size_t
+min3(size_t a, size_t b, size_t c)
+{
+	size_t m = a < b ? a : b;
+
+	return m < c ? m : c;
+}
+
+/* Levenshtein's distance, one row at a time. */
+static size_t
+distance(const char *a, const char *b)
+{
+	size_t row[NAME_MAX_LEN + 1];
+	size_t n = strnlen(b, NAME_MAX_LEN);
+
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i] != '\0'; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 1; j <= n; j++) {
+			size_t above = row[j];
+
+			row[j] = min3(row[j] + 1, row[j - 1] + 1,
+			    diagonal + (a[i] != b[j - 1]));
+			diagonal = above;
+		}
+	}
+	return row[n];
+}
+
+const char *
+directive_suggest(const char *name)
+{
+	const char *best = NULL;
+	size_t best_distance = 4;
+
+	for (size_t i = 0; i < directives_count; i++) {
+		size_t d = distance(directives[i].name, name);
+
+		if (d < best_distance && d < strlen(name)) {
+			best = directives[i].name;
+			best_distance = d;
+		}
+	}
+	return best;
+}

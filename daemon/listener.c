@@ -1,0 +1,164 @@
+/*
+ * Accepting connections. Runs in net, without privilege.
+ */
+#include "daemon/listener.h"
+
+#include <sys/socket.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/session.h"
+
+/* With no descriptors or memory left, looking again at once would only burn the
+ * CPU that the others need. */
+#define PAUSE_MS 1000
+
+/* At most so many a turn, so that those who are here get theirs. */
+#define ACCEPT_BURST 16
+
+struct listener {
+	struct net *net;
+	const struct config_listen *directive;
+	int fd;
+	struct event *accept_event;
+	struct event *pause_timer;
+};
+
+static void
+set_origin(struct wire_origin *origin, const struct sockaddr_storage *peer)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)peer;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)peer;
+
+	if (peer->ss_family == AF_INET) {
+		origin->port = ntohs(in->sin_port);
+		(void)inet_ntop(AF_INET, &in->sin_addr, origin->address,
+		    sizeof(origin->address));
+		return;
+	}
+	origin->port = ntohs(in6->sin6_port);
+	if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+		(void)inet_ntop(AF_INET, in6->sin6_addr.s6_addr + 12,
+		    origin->address, sizeof(origin->address));
+	else
+		(void)inet_ntop(AF_INET6, &in6->sin6_addr, origin->address,
+		    sizeof(origin->address));
+}
+
+static void
+pause_accepting(struct listener *l, const char *why)
+{
+	const struct timeval tv = net_interval(PAUSE_MS);
+
+	(void)event_del(l->accept_event);
+	(void)event_add(l->pause_timer, &tv);
+	net_report(l->net, NET_EVENT_ACCEPT_PAUSED, NULL, why);
+}
+
+static int
+accept_one(struct listener *l)
+{
+	const int on = 1;
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	struct wire_origin origin;
+	int fd;
+
+	if (l->net->n_sessions == l->net->config->max_sessions) {
+		pause_accepting(l, "max-sessions are open");
+		return -1;
+	}
+	fd = accept4(l->fd, (struct sockaddr *)&peer, &len,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd == -1) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			pause_accepting(l, strerror(errno));
+		return -1;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	memset(&origin, 0, sizeof(origin));
+	set_origin(&origin, &peer);
+	wire_string_set(
+	    origin.listener, sizeof(origin.listener), l->directive->address);
+	return session_start(l->net, fd, &origin, l->directive->tls);
+}
+
+static void
+on_listener_connection(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < ACCEPT_BURST; i++) {
+		if (accept_one(context) == -1)
+			break;
+	}
+}
+
+static void
+resume(struct listener *l)
+{
+	if (l->fd == -1 || event_pending(l->accept_event, EV_READ, NULL))
+		return;
+	(void)event_del(l->pause_timer);
+	(void)event_add(l->accept_event, NULL);
+}
+
+static void
+on_listener_pause_end(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	resume(context);
+}
+
+int
+listener_start_all(struct net *net)
+{
+	size_t n = net->config->n_listens;
+
+	net->listeners = calloc(n, sizeof(*net->listeners));
+	if (net->listeners == NULL)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		struct listener *l = &net->listeners[i];
+
+		l->net = net;
+		l->directive = &net->config->listens[i];
+		l->fd = WIRE_NET_LISTEN_FD + (int)i;
+		l->accept_event = event_new(net->base, l->fd,
+		    EV_READ | EV_PERSIST, on_listener_connection, l);
+		l->pause_timer =
+		    evtimer_new(net->base, on_listener_pause_end, l);
+		if (l->accept_event == NULL || l->pause_timer == NULL ||
+		    event_add(l->accept_event, NULL) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+void
+listener_resume_all(struct net *net)
+{
+	for (size_t i = 0; i < net->config->n_listens; i++)
+		resume(&net->listeners[i]);
+}
+
+void
+listener_stop_all(struct net *net)
+{
+	for (size_t i = 0; i < net->config->n_listens; i++) {
+		struct listener *l = &net->listeners[i];
+
+		if (l->fd == -1)
+			continue;
+		(void)event_del(l->accept_event);
+		(void)event_del(l->pause_timer);
+		(void)close(l->fd);
+		l->fd = -1;
+	}
+}

@@ -1,0 +1,24 @@
+/*
+ * One client's connection, from accept to the last byte. Net only.
+ */
+#ifndef DAEMON_SESSION_H
+#define DAEMON_SESSION_H
+
+#include "common/wire.h"
+#include "conf/config.h"
+#include "daemon/net.h"
+
+/* Memory for all sessions that may ever be, made before confinement; *locked as
+ * in secret_memory_map(). 0 or -1. */
+int session_arena_new(struct net *net, int *locked);
+
+/* Takes over fd, a connected non-blocking socket. -1, and fd closed, if there
+ * is no session free or no memory. */
+int session_start(struct net *net, int fd, const struct wire_origin *origin,
+    enum listen_tls mode);
+
+/* Drain's end, or stop: closes every session, with a line to those inside TLS,
+ * that has no change running. */
+void session_stop_all(struct net *net);
+
+#endif

@@ -1,0 +1,420 @@
+/*
+ * TLS for net. Runs without privilege; the contexts are made before it is
+ * given up, from bytes that the monitor has sent.
+ */
+#include "daemon/tls.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#define ALPN_NAME "poppassd"
+
+/* One context per set of names. */
+struct name_set {
+	struct name_set *next;
+	SSL_CTX *ctx;
+	X509 *leaf; /* any certificate of the set; the names are in it */
+};
+
+struct tls_server {
+	int minimum_version;
+	struct name_set *sets; /* the first is the default */
+};
+
+static SSL *
+handle(struct tls_session *session)
+{
+	return (SSL *)(void *)session;
+}
+
+const char *
+tls_reason(void)
+{
+	static char text[128];
+	unsigned long error = ERR_peek_last_error();
+	const char *reason = ERR_reason_error_string(error);
+
+	if (error == 0)
+		return "connection lost";
+	(void)snprintf(text, sizeof(text), "%s",
+	    reason != NULL ? reason : "unknown OpenSSL error");
+	return text;
+}
+
+/* A client that offers only other protocols was sent here by somebody who
+ * wants our answer taken for another's. */
+static int
+on_tls_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+    const unsigned char *in, unsigned in_len, void *context)
+{
+	static const unsigned char ours[] = "\x08" ALPN_NAME;
+	unsigned char *selected;
+
+	(void)ssl;
+	(void)context;
+	if (SSL_select_next_proto(&selected, out_len, ours, sizeof(ours) - 1,
+		in, in_len) != OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = selected;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static int
+set_has_name(const struct name_set *set, const char *name)
+{
+	unsigned char address[16];
+
+	if (inet_pton(AF_INET, name, address) == 1 ||
+	    inet_pton(AF_INET6, name, address) == 1)
+		return X509_check_ip_asc(set->leaf, name, 0) == 1;
+	return X509_check_host(set->leaf, name, 0, 0, NULL) == 1;
+}
+
+static int
+on_tls_server_name(SSL *ssl, int *alert, void *context)
+{
+	const struct tls_server *server = context;
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+	(void)alert;
+	if (name == NULL)
+		return SSL_TLSEXT_ERR_NOACK;
+	for (const struct name_set *s = server->sets; s != NULL; s = s->next) {
+		if (!set_has_name(s, name))
+			continue;
+		(void)SSL_set_SSL_CTX(ssl, s->ctx);
+		return SSL_TLSEXT_ERR_OK;
+	}
+	return SSL_TLSEXT_ERR_NOACK;
+}
+
+/* Mozilla's intermediate configuration; what this OpenSSL does not know is
+ * left out. */
+static int
+set_algorithms(SSL_CTX *ctx)
+{
+	static char with_hybrid[] = "X25519MLKEM768:X25519:P-256:P-384";
+	static char classical[] = "X25519:P-256:P-384";
+	static char *const groups[] = { with_hybrid, classical };
+	size_t i;
+
+	if (SSL_CTX_set_cipher_list(ctx,
+		"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+		"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+		"ECDHE-ECDSA-CHACHA20-POLY1305:"
+		"ECDHE-RSA-CHACHA20-POLY1305") != 1)
+		return -1;
+	for (i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
+		if (SSL_CTX_ctrl(ctx, SSL_CTRL_SET_GROUPS_LIST, 0, groups[i]) ==
+		    1)
+			break;
+	}
+	ERR_clear_error();
+	return i < sizeof(groups) / sizeof(*groups) ? 0 : -1;
+}
+
+static SSL_CTX *
+make_context(struct tls_server *server)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+	if (ctx == NULL)
+		return NULL;
+	(void)SSL_CTX_set_options(ctx,
+	    SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
+		SSL_OP_CLEANSE_PLAINTEXT);
+	(void)SSL_CTX_set_mode(ctx,
+	    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	(void)SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_alpn_select_cb(ctx, on_tls_alpn, NULL);
+	(void)SSL_CTX_set_tlsext_servername_callback(ctx, on_tls_server_name);
+	(void)SSL_CTX_set_tlsext_servername_arg(ctx, server);
+	if (SSL_CTX_set_min_proto_version(ctx, server->minimum_version) == 1 &&
+	    set_algorithms(ctx) == 0)
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+struct tls_server *
+tls_server_new(int minimum_version)
+{
+	struct tls_server *server = calloc(1, sizeof(*server));
+
+	if (server != NULL)
+		server->minimum_version = minimum_version;
+	return server;
+}
+
+static int
+names_are_equal(const X509 *a, const X509 *b)
+{
+	GENERAL_NAMES *x =
+	    X509_get_ext_d2i(a, NID_subject_alt_name, NULL, NULL);
+	GENERAL_NAMES *y =
+	    X509_get_ext_d2i(b, NID_subject_alt_name, NULL, NULL);
+	int n = x != NULL ? sk_GENERAL_NAME_num(x) : 0;
+	int equal = n > 0 && y != NULL && n == sk_GENERAL_NAME_num(y);
+
+	for (int i = 0; equal && i < n; i++) {
+		int found = 0;
+
+		for (int j = 0; !found && j < n; j++)
+			found = GENERAL_NAME_cmp(sk_GENERAL_NAME_value(x, i),
+				    sk_GENERAL_NAME_value(y, j)) == 0;
+		equal = found;
+	}
+	GENERAL_NAMES_free(x);
+	GENERAL_NAMES_free(y);
+	return equal;
+}
+
+static struct name_set *
+find_or_add_set(struct tls_server *server, X509 *leaf)
+{
+	struct name_set **end = &server->sets;
+	struct name_set *set;
+
+	for (; *end != NULL; end = &(*end)->next) {
+		if (names_are_equal((*end)->leaf, leaf))
+			return *end;
+	}
+	set = calloc(1, sizeof(*set));
+	if (set == NULL)
+		return NULL;
+	set->ctx = make_context(server);
+	if (set->ctx == NULL) {
+		free(set);
+		return NULL;
+	}
+	(void)X509_up_ref(leaf);
+	set->leaf = leaf;
+	*end = set;
+	return set;
+}
+
+static int
+add_chain(SSL_CTX *ctx, BIO *bio)
+{
+	X509 *issuer;
+
+	while ((issuer = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+		if (SSL_CTX_add0_chain_cert(ctx, issuer) != 1) {
+			X509_free(issuer);
+			return -1;
+		}
+	}
+	ERR_clear_error();
+	return 0;
+}
+
+int
+tls_server_add(struct tls_server *server, const char *certificate,
+    size_t certificate_len, const char *key, size_t key_len, const char **why)
+{
+	BIO *chain = BIO_new_mem_buf(certificate, (int)certificate_len);
+	BIO *secret = BIO_new_mem_buf(key, (int)key_len);
+	X509 *leaf = PEM_read_bio_X509(chain, NULL, NULL, NULL);
+	EVP_PKEY *pkey = PEM_read_bio_PrivateKey(secret, NULL, NULL, NULL);
+	struct name_set *set = NULL;
+	int result = -1;
+
+	if (leaf != NULL && pkey != NULL)
+		set = find_or_add_set(server, leaf);
+	if (set != NULL && SSL_CTX_use_certificate(set->ctx, leaf) == 1 &&
+	    SSL_CTX_use_PrivateKey(set->ctx, pkey) == 1 &&
+	    add_chain(set->ctx, chain) == 0)
+		result = 0;
+	if (result == -1)
+		*why = tls_reason();
+	EVP_PKEY_free(pkey);
+	X509_free(leaf);
+	BIO_free(secret);
+	BIO_free(chain);
+	return result;
+}
+
+void
+tls_server_free(struct tls_server *server)
+{
+	struct name_set *set;
+
+	if (server == NULL)
+		return;
+	while ((set = server->sets) != NULL) {
+		server->sets = set->next;
+		SSL_CTX_free(set->ctx);
+		X509_free(set->leaf);
+		free(set);
+	}
+	free(server);
+}
+
+/* Both ends in turn, until the client's is done. */
+static int
+talk(SSL *client, SSL *server)
+{
+	char byte = 'x';
+
+	for (int i = 0; i < 16; i++) {
+		int done = SSL_do_handshake(client) == 1;
+
+		if (SSL_do_handshake(server) == 1 && done)
+			return SSL_write(server, &byte, 1) == 1 &&
+				SSL_read(client, &byte, 1) == 1 &&
+				SSL_write(client, &byte, 1) == 1 &&
+				SSL_read(server, &byte, 1) == 1
+			    ? 0
+			    : -1;
+	}
+	return -1;
+}
+
+static int
+rehearse(struct tls_server *server, SSL_CTX *client_ctx, int version)
+{
+	SSL *client = SSL_new(client_ctx);
+	SSL *peer = SSL_new(server->sets->ctx);
+	BIO *a = NULL, *b = NULL;
+	int result = -1;
+
+	if (client != NULL && peer != NULL &&
+	    SSL_set_min_proto_version(client, version) == 1 &&
+	    SSL_set_max_proto_version(client, version) == 1 &&
+	    BIO_new_bio_pair(&a, 65536, &b, 65536) == 1) {
+		SSL_set_bio(client, a, a);
+		SSL_set_bio(peer, b, b);
+		SSL_set_connect_state(client);
+		SSL_set_accept_state(peer);
+		result = talk(client, peer);
+	}
+	SSL_free(client);
+	SSL_free(peer);
+	ERR_clear_error();
+	return result;
+}
+
+int
+tls_server_warm_up(struct tls_server *server)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	int result = -1;
+
+	if (ctx != NULL && rehearse(server, ctx, TLS1_3_VERSION) == 0 &&
+	    (server->minimum_version > TLS1_2_VERSION ||
+		rehearse(server, ctx, TLS1_2_VERSION) == 0))
+		result = 0;
+	SSL_CTX_free(ctx);
+	return result;
+}
+
+struct tls_session *
+tls_session_new(struct tls_server *server, int fd)
+{
+	SSL *ssl = SSL_new(server->sets->ctx);
+
+	if (ssl == NULL)
+		return NULL;
+	if (SSL_set_fd(ssl, fd) != 1) {
+		SSL_free(ssl);
+		return NULL;
+	}
+	SSL_set_accept_state(ssl);
+	return (struct tls_session *)(void *)ssl;
+}
+
+static enum tls_result
+result_of(SSL *ssl, int code)
+{
+	switch (SSL_get_error(ssl, code)) {
+	case SSL_ERROR_NONE:
+		return TLS_DONE;
+	case SSL_ERROR_WANT_READ:
+		return TLS_WANTS_READ;
+	case SSL_ERROR_WANT_WRITE:
+		return TLS_WANTS_WRITE;
+	case SSL_ERROR_ZERO_RETURN:
+		return TLS_EOF;
+	default:
+		return TLS_FAILED;
+	}
+}
+
+enum tls_result
+tls_handshake(struct tls_session *session)
+{
+	ERR_clear_error();
+	return result_of(handle(session), SSL_accept(handle(session)));
+}
+
+enum tls_result
+tls_read(struct tls_session *session, char *buf, size_t size, size_t *len)
+{
+	int n;
+
+	*len = 0;
+	ERR_clear_error();
+	n = SSL_read(
+	    handle(session), buf, size > INT_MAX ? INT_MAX : (int)size);
+	if (n > 0)
+		*len = (size_t)n;
+	return result_of(handle(session), n);
+}
+
+enum tls_result
+tls_write(
+    struct tls_session *session, const char *bytes, size_t len, size_t *written)
+{
+	int n;
+
+	*written = 0;
+	ERR_clear_error();
+	n = SSL_write(
+	    handle(session), bytes, len > INT_MAX ? INT_MAX : (int)len);
+	if (n > 0)
+		*written = (size_t)n;
+	return result_of(handle(session), n);
+}
+
+enum tls_result
+tls_shutdown(struct tls_session *session)
+{
+	int n;
+
+	ERR_clear_error();
+	n = SSL_shutdown(handle(session));
+	if (n >= 0)
+		return TLS_DONE;
+	return result_of(handle(session), n) == TLS_WANTS_WRITE
+	    ? TLS_WANTS_WRITE
+	    : TLS_DONE;
+}
+
+int
+tls_has_pending(const struct tls_session *session)
+{
+	return SSL_has_pending((const SSL *)(const void *)session) == 1;
+}
+
+const char *
+tls_version(const struct tls_session *session)
+{
+	return SSL_get_version((const SSL *)(const void *)session);
+}
+
+void
+tls_session_free(struct tls_session *session)
+{
+	SSL_free(handle(session));
+}

@@ -1,0 +1,68 @@
+/*
+ * TLS for net: contexts from PEM text, and OpenSSL's calls with results that
+ * say what to wait for. Net only; nothing here opens a file or blocks.
+ */
+#ifndef DAEMON_TLS_H
+#define DAEMON_TLS_H
+
+#include <stddef.h>
+
+struct tls_server;
+struct tls_session;
+
+/* minimum_version is TLS1_2_VERSION or TLS1_3_VERSION. NULL with errno. */
+struct tls_server *tls_server_new(int minimum_version);
+
+/*
+ * Adds a certificate chain and its key, as PEM. Pairs with the same names share
+ * a context, so that a client may have ECDSA or RSA; the first pair is the
+ * default. -1 if OpenSSL refuses it: *why (static) says why.
+ */
+int tls_server_add(struct tls_server *server, const char *certificate,
+    size_t certificate_len, const char *key, size_t key_len, const char **why);
+
+/* Runs a handshake in memory with every version, so that whatever OpenSSL
+ * loads late is there before files are out of reach. -1 if one fails. */
+int tls_server_warm_up(struct tls_server *server);
+
+void tls_server_free(struct tls_server *server);
+
+enum tls_result {
+	TLS_DONE,
+	TLS_WANTS_READ,
+	TLS_WANTS_WRITE,
+	TLS_EOF,
+	TLS_FAILED
+};
+
+/* The server's side of a connection on a non-blocking socket, which stays the
+ * caller's. NULL if there is no memory. */
+struct tls_session *tls_session_new(struct tls_server *server, int fd);
+
+enum tls_result tls_handshake(struct tls_session *session);
+
+/* At most size bytes into buf, their number into *len. */
+enum tls_result tls_read(
+    struct tls_session *session, char *buf, size_t size, size_t *len);
+
+/* Some of len bytes; their number into *written. Call again with the rest. */
+enum tls_result tls_write(struct tls_session *session, const char *bytes,
+    size_t len, size_t *written);
+
+/* Sends close_notify, once; TLS_DONE also if the peer is beyond hearing it. */
+enum tls_result tls_shutdown(struct tls_session *session);
+
+/* Bytes that are decrypted already, or wait in OpenSSL to be: no event on the
+ * socket will tell of them. */
+int tls_has_pending(const struct tls_session *session);
+
+/* "TLSv1.3" */
+const char *tls_version(const struct tls_session *session);
+
+/* Why the last call failed, in OpenSSL's words; static. */
+const char *tls_reason(void);
+
+/* Wipes and frees; may be NULL. */
+void tls_session_free(struct tls_session *session);
+
+#endif

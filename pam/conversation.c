@@ -1,0 +1,154 @@
+/*
+ * The conversation function that PAM's modules talk to. Runs in the helper,
+ * with effective root; hands passwords to modules.
+ */
+#include "pam/conversation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/wire.h"
+
+struct conversation {
+	struct pam_conv pam;
+	struct answers *answers;
+	const struct secret *old_secret;
+	const struct secret *new_secret;
+	char error[WIRE_REASON_SIZE];
+};
+
+/* PAM_TEXT_INFO is chatter ("Changing password for bob."); a refusal is a
+ * PAM_ERROR_MSG, and the first one is the reason. */
+static void
+note_error(struct conversation *c, const char *text)
+{
+	answers_note_error(c->answers);
+	if (c->error[0] == '\0' && text != NULL)
+		wire_string_set(c->error, sizeof(c->error), text);
+}
+
+static int
+give(const struct conversation *c, int style, const char *prompt, char **out)
+{
+	const struct secret *s = NULL;
+
+	switch (answers_choose(c->answers,
+	    style == PAM_PROMPT_ECHO_ON ? STYLE_ECHO_ON : STYLE_ECHO_OFF,
+	    prompt != NULL ? prompt : "")) {
+	case ANSWER_OLD:
+		s = c->old_secret;
+		break;
+	case ANSWER_NEW:
+		s = c->new_secret;
+		break;
+	case ANSWER_REFUSED:
+		break;
+	}
+	if (s == NULL)
+		return PAM_CONV_ERR;
+	/* The module frees it, and PAM has taught modules to wipe it. */
+	*out = strdup(s->bytes);
+	return *out != NULL ? PAM_SUCCESS : PAM_BUF_ERR;
+}
+
+static int
+handle_message(
+    struct conversation *c, const struct pam_message *message, char **out)
+{
+	switch (message->msg_style) {
+	case PAM_PROMPT_ECHO_OFF:
+	case PAM_PROMPT_ECHO_ON:
+		return give(c, message->msg_style, message->msg, out);
+	case PAM_ERROR_MSG:
+		note_error(c, message->msg);
+		return PAM_SUCCESS;
+	case PAM_TEXT_INFO:
+		return PAM_SUCCESS;
+	default:
+		/* PAM_RADIO_TYPE, PAM_BINARY_PROMPT: nobody is here to choose.
+		 */
+		return PAM_CONV_ERR;
+	}
+}
+
+static void
+free_responses(struct pam_response *responses, int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (responses[i].resp == NULL)
+			continue;
+		explicit_bzero(responses[i].resp, strlen(responses[i].resp));
+		free(responses[i].resp);
+	}
+	free(responses);
+}
+
+static int
+on_pam_messages(int n, const struct pam_message **messages,
+    struct pam_response **out, void *context)
+{
+	struct conversation *c = context;
+	struct pam_response *responses;
+	int code = PAM_SUCCESS;
+
+	if (n <= 0 || n > PAM_MAX_NUM_MSG || messages == NULL || out == NULL)
+		return PAM_CONV_ERR;
+	*out = NULL;
+	responses = calloc((size_t)n, sizeof(*responses));
+	if (responses == NULL)
+		return PAM_BUF_ERR;
+	for (int i = 0; i < n && code == PAM_SUCCESS; i++)
+		code = messages[i] != NULL
+		    ? handle_message(c, messages[i], &responses[i].resp)
+		    : PAM_CONV_ERR;
+	if (code != PAM_SUCCESS) {
+		free_responses(responses, n);
+		return code;
+	}
+	*out = responses;
+	return PAM_SUCCESS;
+}
+
+struct conversation *
+conversation_new(struct answers *answers)
+{
+	struct conversation *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->pam.conv = on_pam_messages;
+	c->pam.appdata_ptr = c;
+	c->answers = answers;
+	return c;
+}
+
+const struct pam_conv *
+conversation_pam(struct conversation *conversation)
+{
+	return &conversation->pam;
+}
+
+void
+conversation_begin(struct conversation *conversation, enum answers_phase phase,
+    const struct secret *old_secret, const struct secret *new_secret)
+{
+	answers_begin(conversation->answers, phase);
+	conversation->old_secret = old_secret;
+	conversation->new_secret = new_secret;
+	conversation->error[0] = '\0';
+}
+
+const char *
+conversation_error(const struct conversation *conversation)
+{
+	return conversation->error;
+}
+
+void
+conversation_free(struct conversation *conversation)
+{
+	if (conversation == NULL)
+		return;
+	explicit_bzero(conversation, sizeof(*conversation));
+	free(conversation);
+}
