@@ -178,7 +178,7 @@ check_file(struct parser *p, const char *path, int fd)
 		    p->errors, &p->here, "%s: not a regular file", path);
 	else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		config_error(p->errors, &p->here,
-		    "%s: others can write it; chmod go-w %s", path, path);
+		    "%s: is writable by others; chmod go-w %s", path, path);
 	else if (st.st_uid != 0 && st.st_uid != geteuid())
 		config_error(p->errors, &p->here,
 		    "%s: belongs to uid %u; chown root %s", path,

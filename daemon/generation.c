@@ -85,11 +85,20 @@ generation_check(const char *path, FILE *out)
 }
 
 void
-generation_free(struct generation *generation)
+generation_close_listens(struct generation *generation)
 {
 	if (generation == NULL)
 		return;
 	listen_set_free(generation->listens);
+	generation->listens = NULL;
+}
+
+void
+generation_free(struct generation *generation)
+{
+	if (generation == NULL)
+		return;
+	generation_close_listens(generation);
 	tls_files_free(generation->files);
 	config_free(generation->config);
 	free(generation);

@@ -33,6 +33,9 @@ struct generation *generation_load_logged(
 /* Reads and checks, but opens nothing. 0 or -1. */
 int generation_check(const char *path, FILE *out);
 
+/* Closes the listening sockets before the rest; may be NULL. */
+void generation_close_listens(struct generation *generation);
+
 /* Closes and frees; may be NULL. */
 void generation_free(struct generation *generation);
 

@@ -276,6 +276,9 @@ on_monitor_stop(evutil_socket_t fd, short what, void *context)
 	log_event(LOG_LEVEL_NOTICE, "stop", NULL);
 	(void)event_del(m->restart_timer);
 	(void)event_add(m->stop_timer, &limit);
+	/* Nobody is to queue for a service that will not come. */
+	generation_close_listens(m->now);
+	generation_close_listens(m->next);
 	order_all(m, CTL_STOP);
 	finish_if_done(m);
 }

@@ -84,7 +84,7 @@ check_mode(const struct subject *s, int fd, mode_t forbidden)
 	if ((st.st_mode & forbidden) == 0)
 		return 0;
 	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return complain(s, "others can write it", "chmod go-w");
+		return complain(s, "is writable by others", "chmod go-w");
 	return complain(s, "everybody can read it", "chmod o-rwx");
 }
 
