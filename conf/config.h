@@ -36,7 +36,7 @@ struct config_listen {
 /* One tls-certificate and the tls-key that follows it. */
 struct config_pair {
 	char *certificate; /* path */
-	char *key;	   /* path; the certificate's if no tls-key follows */
+	char *key;         /* path; the certificate's if no tls-key follows */
 	struct config_place place;
 };
 
@@ -54,7 +54,7 @@ struct config {
 	struct wire_prompt prompts[WIRE_PROMPTS_MAX];
 	size_t n_prompts;
 	int tls_minimum_version; /* TLS1_2_VERSION or TLS1_3_VERSION: 0x0303,
-				    0x0304 */
+	                            0x0304 */
 	char *user;
 	struct config_place user_place;
 	char *pam_service;

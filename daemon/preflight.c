@@ -56,28 +56,30 @@ check_user(const struct config *config, struct config_errors *errors)
 		    config->user);
 }
 
+static int
+service_exists(const char *folder, const char *service, char path[PATH_MAX])
+{
+	(void)snprintf(path, PATH_MAX, "%s/%s", folder, service);
+	return access(path, R_OK) == 0;
+}
+
 static void
 check_service(const struct config *config, struct config_errors *errors)
 {
-	static const char *const own[] = { "/etc/pam.d", "/usr/lib/pam.d" };
+	const char *folder = config->pam_confdir;
 	char path[PATH_MAX];
-	int found = 0;
 
-	if (config->pam_confdir != NULL) {
-		(void)snprintf(path, sizeof(path), "%s/%s", config->pam_confdir,
-		    config->pam_service);
-		found = access(path, R_OK) == 0;
-	}
-	for (size_t i = 2; config->pam_confdir == NULL && !found && i-- > 0;) {
-		(void)snprintf(
-		    path, sizeof(path), "%s/%s", own[i], config->pam_service);
-		found = access(path, R_OK) == 0;
-	}
-	if (!found)
-		config_error(errors, &config->pam_service_place,
-		    "pam-service %s: %s: %s; write the file (an example is in "
-		    "poppassd(8)), or PAM would use the service `other`",
-		    config->pam_service, path, strerror(errno));
+	/* libpam's own second place, see pam.d(5). */
+	if (folder == NULL &&
+	    service_exists("/usr/lib/pam.d", config->pam_service, path))
+		return;
+	if (service_exists(folder != NULL ? folder : "/etc/pam.d",
+		config->pam_service, path))
+		return;
+	config_error(errors, &config->pam_service_place,
+	    "pam-service %s: %s: %s; write the file (an example is in "
+	    "poppassd(8)), or PAM would use the service `other`",
+	    config->pam_service, path, strerror(errno));
 }
 
 static void

@@ -26,8 +26,7 @@ size_t tls_files_count(const struct tls_files *files);
 /* The PEM text of a pair; owned by files. */
 const char *tls_files_certificate(
     const struct tls_files *files, size_t i, size_t *len);
-const char *tls_files_key(
-    const struct tls_files *files, size_t i, size_t *len);
+const char *tls_files_key(const struct tls_files *files, size_t i, size_t *len);
 
 /* Wipes and frees; may be NULL. */
 void tls_files_free(struct tls_files *files);
