@@ -121,13 +121,14 @@ character_len(const unsigned char *p)
 	return n;
 }
 
-/* C0 and C1 controls, and the marks that turn the direction of writing:
- * U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069. */
+/* Blanks, of which one is enough, C0 and C1 controls, and the marks that turn
+ * the direction of writing: U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069.
+ */
 static int
-is_control(const unsigned char *p, size_t n)
+is_gap(const unsigned char *p, size_t n)
 {
 	if (n == 1)
-		return p[0] < ' ' || p[0] == 0x7f;
+		return p[0] <= ' ' || p[0] == 0x7f;
 	if (n == 2)
 		return p[0] == 0xc2 && p[1] < 0xa0;
 	if (n != 3 || p[0] != 0xe2)
@@ -146,7 +147,7 @@ clean(char *out, size_t size, const char *text)
 
 	while (*p != '\0') {
 		size_t n = character_len(p);
-		int is_text = n > 0 && !is_control(p, n);
+		int is_text = n > 0 && !is_gap(p, n);
 
 		if (len + (is_text ? n : 1) >= size)
 			break;

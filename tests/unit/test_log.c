@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 static FILE *file;
 static int saved_stderr;
@@ -158,10 +158,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("log");
 	TCase *tcase = tcase_create("log");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, test_escape_leaves_printable_ascii_only, 0,
@@ -173,10 +170,5 @@ main(void)
 	tcase_add_test(tcase, test_event_bounds_long_text);
 	tcase_add_test(tcase, test_level_hides_lines);
 	tcase_add_test(tcase, test_message_has_no_control_characters);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run("log", tcase);
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 #define NOBODY_KNOWS "no-such-user-here"
 
@@ -123,10 +123,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("policy");
 	TCase *tcase = tcase_create("policy");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_test(tcase, test_resolve_refuses_root);
 	tcase_add_test(tcase, test_resolve_refuses_below_the_floor);
@@ -138,10 +135,5 @@ main(void)
 	    test_resolve_refuses_virtual_names_that_are_paths, 0,
 	    sizeof(implausible) / sizeof(*implausible));
 	tcase_add_test(tcase, test_wants_dac_override_obeys_yes_and_no);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run("policy", tcase);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 #define N_PROCESSES 4
 
@@ -186,10 +186,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("process_tree");
 	TCase *tcase = tcase_create("process_tree");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 30);
@@ -197,10 +194,5 @@ main(void)
 	tcase_add_test(tcase, test_kill_orphans_ends_what_a_dead_child_left);
 	tcase_add_test(tcase, test_kill_orphans_spares_the_known);
 	tcase_add_test(tcase, test_fork_gives_signals_back);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run("process_tree", tcase);
 }

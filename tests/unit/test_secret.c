@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 START_TEST(test_secret_set_keeps_bytes)
 {
@@ -162,10 +162,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("secret");
 	TCase *tcase = tcase_create("secret");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_test(tcase, test_secret_set_keeps_bytes);
 	tcase_add_test(tcase, test_secret_set_takes_the_longest);
@@ -177,10 +174,5 @@ main(void)
 	tcase_add_test(tcase, test_secret_memory_map_is_zeroed_and_writable);
 	tcase_add_test(tcase, test_secret_memory_map_is_empty_after_fork);
 	tcase_add_test(tcase, test_secret_memory_map_stays_out_of_dumps);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run("secret", tcase);
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <check.h>
+#include "tests/unit/suite.h"
 
 #define STATE_A 0
 #define STATE_B 1
@@ -287,10 +287,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("wire");
 	TCase *tcase = tcase_create("wire");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, test_dispatch_calls_the_handler);
@@ -311,10 +308,5 @@ main(void)
 	tcase_add_test(tcase, test_string_set_cuts_and_clears);
 	tcase_add_test(tcase, test_string_ok_wants_a_nul);
 	tcase_add_test(tcase, test_no_message_is_larger_than_the_buffers);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run("wire", tcase);
 }
