@@ -15,6 +15,8 @@ import unittest
 SERVICE = "poppassd"
 NAMESPACE_VARIABLE = "POPPASSD_TEST_OUTER_NAMESPACE"
 NET_USER = "poppassd-net"  # made inside the namespace
+#: without cracklib-runtime there is none, and pam_pwquality then refuses all
+DICTIONARY = "/var/cache/cracklib/cracklib_dict.pwd"
 
 
 def is_root():
@@ -45,20 +47,24 @@ class Matrix:
             raise FileNotFoundError("pam_matrix.so: install libpam-wrapper")
         self.file = os.path.join(folder, "matrix", "accounts")
         self.service = os.path.join(folder, "pam.d", SERVICE)
+        self.owner = owner
         os.mkdir(os.path.dirname(self.file))
         os.mkdir(os.path.dirname(self.service))
-        with open(self.file, "wb") as file:
-            for name, password in self.accounts.items():
-                file.write(_bytes(name) + b":" + _bytes(password))
-                file.write(b":" + SERVICE.encode() + b"\n")
+        os.chown(os.path.dirname(self.file), owner, -1)
+        self.set_passwords(self.accounts)
         with open(self.service, "w", encoding="ascii") as file:
             file.write(self.before)
             for kind in ("auth", "account", "password"):
                 file.write(f"{kind} required {modules[0]}")
                 file.write(f" passdb={self.file}\n")
-        if owner != -1:
-            os.chown(self.file, owner, -1)
-            os.chown(os.path.dirname(self.file), owner, -1)
+
+    def set_passwords(self, accounts):
+        """Writes the file anew, behind the daemon's back."""
+        with open(self.file, "wb") as file:
+            for name, password in accounts.items():
+                file.write(_bytes(name) + b":" + _bytes(password))
+                file.write(b":" + SERVICE.encode() + b"\n")
+        os.chown(self.file, self.owner, -1)
 
     def directives(self):
         return [
@@ -99,10 +105,14 @@ def enter_private_etc():
     if _namespace() == outer.split()[0]:
         raise RuntimeError("unshare: still in the machine's namespace")
     for folder in ("/run", "/home", "/var/mail", "/var/log"):
-        _run("mount", "-t", "tmpfs", "-o", "mode=0755", "poppassd", folder)
+        options = "mode=0755,size=64m"
+        _run("mount", "-t", "tmpfs", "-o", options, "poppassd", folder)
     _run("cp", "-a", "/etc", "/run/etc")
     _run("mount", "--bind", "/run/etc", "/etc")
     assert_private_etc()
+    if not os.path.exists(DICTIONARY):
+        with open("/etc/security/pwquality.conf", "ab") as file:
+            file.write(b"dictcheck = 0\n")
     _run("useradd", "--system", "--no-log-init", "-M", NET_USER)
 
 
@@ -144,6 +154,9 @@ def new_hash(password):
     return crypt(password, _libcrypt.crypt_gensalt(b"$y$", 0, None, 0))
 
 
+#: a policy for pam_matrix
+QUALITY = "password requisite pam_pwquality.so retry=3 minlen=8 dictcheck=0\n"
+
 SERVICE_PLAIN = """\
 auth required pam_unix.so
 account required pam_unix.so
@@ -166,7 +179,8 @@ class Unix:
             file.write(self.service)
         for name, value in self.accounts.items():
             uid = ("-u", str(value[1])) if isinstance(value, tuple) else ()
-            run("userdel", name) if _exists(name) else None
+            if _exists(name):
+                run("userdel", "--force", name)  # may run elsewhere
             run("useradd", "--no-log-init", "-M", *uid, name)
         self.set_passwords(
             {

@@ -9,8 +9,6 @@ import subprocess
 import tempfile
 from typing import NamedTuple
 
-_folder = tempfile.TemporaryDirectory(prefix="poppassd-certificates.")
-
 NAMES = ("DNS:localhost", "IP:127.0.0.1", "IP:::1")
 
 _CA_CONFIG = """\
@@ -54,10 +52,16 @@ _KEY_OPTIONS = {
 
 
 @functools.lru_cache(maxsize=None)
+def _folder():
+    """Lives as long as the process."""
+    return tempfile.TemporaryDirectory(prefix="poppassd-certificates.")
+
+
+@functools.lru_cache(maxsize=None)
 def make(serial=0, kind="ecdsa", names=NAMES, lifetime=None):
     """A self-signed certificate. Another serial: another key of the same
     names. lifetime is (start, end) as YYYYMMDDHHMMSSZ, else from now on."""
-    folder = tempfile.mkdtemp(dir=_folder.name)
+    folder = tempfile.mkdtemp(dir=_folder().name)
     certificate = os.path.join(folder, "tls.pem")
     key = os.path.join(folder, "tls.key")
     request = (

@@ -1,5 +1,6 @@
 """A client of the protocol that expects every byte."""
 
+import contextlib
 import os
 import re
 import socket
@@ -113,6 +114,17 @@ class Client:
         rest = self.buffer + self.socket.recv(4096)
         if rest:
             raise AssertionError(f"expected the end, got {rest!r}")
+
+    def drain(self):
+        """All that comes until the end, whatever kind of end it is."""
+        with contextlib.suppress(ConnectionResetError, ssl.SSLError):
+            while True:
+                data = self.socket.recv(65536)
+                if not data:
+                    break
+                self.buffer += data
+        data, self.buffer = self.buffer, b""
+        return data
 
     def expect_open(self):
         """A command is still answered."""

@@ -96,13 +96,20 @@ class Daemon:
         os.chmod(self.folder, 0o755)
         self.config = os.path.join(self.folder, "poppassd.conf")
         self.program = program("sbin/poppassd")
+        try:
+            self._set_up()
+        except BaseException:
+            self.remove()
+            raise
+
+    # --- set-up ---
+
+    def _set_up(self):
         if self.drops:
             self._copy_programs()
         self.install_pairs()
-        backend.install(self.folder, self.owner)
+        self.backend.install(self.folder, self.owner)
         self.choose_ports()
-
-    # --- set-up ---
 
     def _copy_programs(self):
         for name in ("sbin/poppassd", "libexec/poppassd/poppassd-pam"):
@@ -227,6 +234,10 @@ class Daemon:
         self.signal(signal.SIGTERM)
         self.finish()
 
+    def stop_if_running(self):
+        if self in Daemon.running:
+            self.stop()
+
     def finish(self, timeout=STOP_SEC):
         """Waits for the end, which somebody asked for."""
         family = processes.descendants(self.process.pid)
@@ -315,13 +326,8 @@ class TestCase(unittest.TestCase):
         """A daemon for all tests of the class."""
         daemon = Daemon(*arguments, **named)
         cls.addClassCleanup(daemon.remove)
+        cls.addClassCleanup(daemon.stop_if_running)
         daemon.start()
-
-        def stop():
-            if daemon in Daemon.running:
-                daemon.stop()
-
-        cls.addClassCleanup(stop)
         return daemon
 
     def run(self, result=None):

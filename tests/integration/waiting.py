@@ -1,8 +1,15 @@
 """Waiting for things to happen, each with an end."""
 
+import contextlib
+import os
 import re
+import select
+import shutil
+import tempfile
 import threading
 import time
+
+import processes
 
 
 class Log:
@@ -93,3 +100,76 @@ def in_parallel(function, items):
         if error is not None:
             raise error
     return [result for result, _ in results]
+
+
+class Fifo:
+    """
+    A script for pam_exec that says when it has been reached and then waits
+    for the gate, both through FIFOs, so that a test can hold a PAM stack at
+    a place and look around. Everybody may run it: pam_exec becomes the user.
+    """
+
+    def __init__(self, only="*", with_family=False):
+        """only: a shell pattern of TYPE:USER that the script is for.
+        with_family: it leaves children that wait too: one in a session of
+        its own, and one forked twice."""
+        self.folder = tempfile.mkdtemp(prefix="poppassd-fifo.")
+        os.chmod(self.folder, 0o755)
+        self.script = os.path.join(self.folder, "hold")
+        names = [os.path.join(self.folder, n) for n in ("reached", "gate")]
+        for name in names:
+            os.mkfifo(name)
+            os.chmod(name, 0o666)
+        self._reached = os.open(names[0], os.O_RDWR | os.O_NONBLOCK)
+        self._gate_path = names[1]
+        self._gate = None
+        wait = f"read line < {names[1]}"
+        family = (
+            f"setsid sh -c '{wait}; :' &\n"
+            f"( setsid sh -c '{wait}; :' & ) &\n"
+        )
+        with open(self.script, "w", encoding="ascii") as file:
+            file.write(
+                "#!/bin/sh\n"
+                f'case "$PAM_TYPE:$PAM_USER" in\n{only}) ;;\n'
+                "*) exit 0 ;;\nesac\n"
+                f"{family if with_family else ''}"
+                f"echo $$ > {names[0]}\n"
+                f"{wait}\n"
+                "exit 0\n"
+            )
+        os.chmod(self.script, 0o755)
+
+    def wait_reached(self, timeout=10):
+        """Waits until a script waits at the gate; returns its pid."""
+        if not select.select([self._reached], [], [], timeout)[0]:
+            raise AssertionError(f"not reached within {timeout} s")
+        return int(os.read(self._reached, 64).split()[0])
+
+    def pids(self):
+        """The script's processes and those that it left."""
+        return [
+            pid
+            for pid, (_, state) in processes.parents().items()
+            if state not in "ZX" and self.folder in processes.command(pid)
+        ]
+
+    def open_gate(self):
+        """Lets through all that wait and all that come."""
+        if self._gate is None:
+            self._gate = os.open(self._gate_path, os.O_RDWR | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._gate, b"\n" * 4096)
+
+    def close_gate(self):
+        if self._gate is not None:
+            os.close(self._gate)
+            self._gate = None
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._reached, 4096)
+
+    def remove(self):
+        self.open_gate()
+        self.close_gate()
+        os.close(self._reached)
+        shutil.rmtree(self.folder, ignore_errors=True)

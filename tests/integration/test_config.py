@@ -1,0 +1,359 @@
+"""Configuration: checking, dumping, what keeps the daemon from starting, and
+the reload that is all or nothing."""
+
+import os
+import re
+import signal
+import socket
+import ssl
+import time
+
+import accounts
+import certificates
+import harness
+import processes
+from accounts import Matrix
+from client import ASK_NEW, BYE, CHANGED, Client, context, log_in
+from waiting import wait_until
+
+OLD = "old-secret-0"
+NEW = "new-secret-1"
+USER = "virt.user"
+EX_CONFIG = 78
+
+
+class Configured(harness.TestCase):
+    """A daemon that is not started, with a folder of its own."""
+
+    def setUp(self):
+        self.daemon = harness.Daemon(
+            Matrix({USER: OLD}), listens=("implicit",)
+        )
+        self.addCleanup(self.daemon.remove)
+
+    def check(self, *more, drop=None):
+        """--check-config with more lines, and without those that match
+        drop. Returns the status and the text."""
+        lines = [
+            line
+            for line in self.daemon.lines()
+            if drop is None or not re.match(drop, line)
+        ]
+        self.daemon.write_config(lines + list(more))
+        done = self.daemon.run("--check-config")
+        return done.returncode, (done.stdout + done.stderr).decode()
+
+    def assert_refused(self, *words):
+        """Neither --check-config nor the start accepts the configuration,
+        and both say all the words."""
+        for arguments in (("--check-config",), ()):
+            done = self.daemon.run(*arguments)
+            text = (done.stdout + done.stderr).decode()
+            self.assertEqual(done.returncode, EX_CONFIG, text)
+            for word in words:
+                self.assertIn(word, text)
+
+
+class Check(Configured):
+    def test_good_configuration(self):
+        status, text = self.check()
+        self.assertEqual(status, 0, text)
+
+    def test_checking_opens_no_port(self):
+        """So that it can be done beside the running daemon."""
+        with harness.Daemon(Matrix({}), listens=("implicit",)) as daemon:
+            self.assertEqual(daemon.run("--check-config").returncode, 0)
+
+    def test_all_errors_at_once(self):
+        status, text = self.check(
+            "min-uidd 1000",
+            "fail-delay 2 parsecs",
+            "max-helpers 0",
+            "virtual-users perhaps",
+            "user nobody",
+        )
+        self.assertEqual(status, EX_CONFIG)
+        first = len(self.daemon.lines()) + 1
+        for line in range(first, first + 5):
+            self.assertIn(f"{self.daemon.config}:{line}: ", text)
+        self.assertIn('did you mean "min-uid"', text)
+        self.assertRegex(text, r"\b5 errors\b")
+
+    def test_unknown_file(self):
+        os.unlink(self.daemon.config)
+        self.assert_refused(self.daemon.config)
+
+    def test_writable_by_others(self):
+        os.chmod(self.daemon.config, 0o666)
+        self.assert_refused(self.daemon.config, "chmod go-w")
+
+    def test_no_certificate(self):
+        status, text = self.check(drop="tls-")
+        self.assertEqual(status, EX_CONFIG)
+        self.assertIn("tls-certificate", text)
+
+    def test_unknown_user(self):
+        if not accounts.is_root():
+            self.skipTest("takes root: else no user is changed to")
+        status, text = self.check("user no-such-user", drop="user ")
+        self.assertEqual(status, EX_CONFIG)
+        self.assertIn("no-such-user", text)
+        self.assertIn("useradd", text)
+
+    def test_no_service_file(self):
+        os.unlink(self.daemon.backend.service)
+        self.assert_refused(self.daemon.backend.service, "pam-service")
+
+    def test_other_service_file_does_not_serve(self):
+        service = self.daemon.backend.service
+        os.rename(service, os.path.join(os.path.dirname(service), "other"))
+        self.assert_refused("pam-service")
+
+    def test_dump_round_trip(self):
+        """What is dumped, read and dumped again is the same text."""
+        self.daemon.more += [
+            'greeting "a \\"quoted\\" \\\\ word"',
+            'pam-prompt new "(?i)^neues kennwort"',
+            "command-timeout 1500ms",
+        ]
+        self.daemon.write_config()
+        first = self.daemon.run("--dump-config")
+        self.assertEqual(first.returncode, 0, first.stderr)
+        self.daemon.write_config([first.stdout.decode()])
+        second = self.daemon.run("--dump-config")
+        self.assertEqual(second.returncode, 0, second.stderr)
+        self.assertEqual(first.stdout, second.stdout)
+        for word in (b"fail-delay", b"neues kennwort", b"max-sessions 1000"):
+            self.assertIn(word, first.stdout)
+
+    def test_version_and_usage(self):
+        done = self.daemon.run("--version")
+        self.assertRegex(done.stdout, rb"^poppassd 2\.\d+\.\d+\n$")
+        done = self.daemon.run("--no-such-option")
+        self.assertEqual(done.returncode, 64)
+        self.assertIn(b"usage:", done.stderr)
+
+
+class Certificates(Configured):
+    """Each message names the file, the date, and what to do."""
+
+    def set_pair(self, certificate):
+        self.daemon.pairs = [certificate]
+        self.daemon.install_pairs()
+
+    def test_missing(self):
+        for path in self.daemon.pair_paths():
+            with self.subTest(path):
+                self.daemon.install_pairs()
+                os.unlink(path)
+                self.assert_refused(path, "No such file")
+
+    def test_unreadable(self):
+        """As root there are no unreadable files: as nobody."""
+        daemon = harness.Daemon(Matrix({}), unprivileged=True)
+        self.addCleanup(daemon.remove)
+        path = daemon.pair_paths()[1]
+        os.chmod(path, 0)
+        done = daemon.run("--check-config")
+        self.assertEqual(done.returncode, EX_CONFIG)
+        self.assertIn(path, done.stderr.decode())
+        self.assertIn("ermission denied", done.stderr.decode())
+
+    def test_expired(self):
+        self.set_pair(
+            certificates.make(lifetime=("20200101000000Z", "20200201000000Z"))
+        )
+        self.assert_refused(self.daemon.pair_paths()[0], "expired", "2020")
+
+    def test_not_yet_valid(self):
+        self.set_pair(
+            certificates.make(lifetime=("20900101000000Z", "20910101000000Z"))
+        )
+        self.assert_refused(self.daemon.pair_paths()[0], "2090")
+
+    def test_key_of_another_certificate(self):
+        other = certificates.make(serial=1)
+        first = certificates.make()
+        self.set_pair(first._replace(key=other.key))
+        self.assert_refused(*self.daemon.pair_paths())
+
+    def test_key_that_others_can_read(self):
+        path = self.daemon.pair_paths()[1]
+        os.chmod(path, 0o644)
+        self.assert_refused(path, "chmod")
+
+    def test_not_pem(self):
+        path = self.daemon.pair_paths()[0]
+        with open(path, "wb") as file:
+            file.write(b"\x30\x82\x01\x00 not text")
+        self.assert_refused(path, "PEM")
+
+    def test_file_that_holds_both(self):
+        path, key = self.daemon.pair_paths()
+        with open(path, "ab") as target, open(key, "rb") as source:
+            target.write(source.read())
+        status, text = self.check(drop="tls-key")
+        self.assertEqual(status, 0, text)
+
+
+class Ports(Configured):
+    def test_second_daemon_on_the_same_port(self):
+        with self.daemon as daemon:
+            again = daemon.run()
+            text = again.stderr.decode()
+            self.assertNotEqual(again.returncode, 0)
+            self.assertIn(f"127.0.0.1:{daemon.port()}", text)
+            self.assertIn("ddress already in use", text)
+
+    def test_port_is_free_at_once_after_a_stop(self):
+        with self.daemon as daemon:
+            client = Client(daemon.port(), "implicit")
+            self.addCleanup(client.close)
+            daemon.stop()
+            daemon.start()
+            Client(daemon.port(), "implicit").close()
+
+    def test_default_greeting_names_the_host(self):
+        with self.daemon as daemon:
+            client = Client(daemon.port(), "implicit")
+            self.addCleanup(client.close)
+            self.assertEqual(
+                client.greeting,
+                f"200 {socket.gethostname()} poppassd v2 hello, "
+                "who are you?\r\n".encode(),
+            )
+
+    def test_configured_greeting(self):
+        self.daemon.more.append('greeting "Grüezi? no: plain \\"ASCII\\""')
+        self.daemon.write_config()
+        self.assert_refused("greeting")
+        self.daemon.more[-1] = 'greeting "mail.example.com \\"ready\\""'
+        self.daemon.write_config()
+        with self.daemon as daemon:
+            client = Client(daemon.port(), "implicit")
+            self.addCleanup(client.close)
+            self.assertEqual(
+                client.greeting, b'200 mail.example.com "ready"\r\n'
+            )
+
+    def test_minimum_version(self):
+        self.daemon.more.append("tls-minimum-version 1.3")
+        self.daemon.write_config()
+        with self.daemon as daemon:
+            with self.assertRaises(ssl.SSLError):
+                Client(
+                    daemon.port(),
+                    "implicit",
+                    tls=context(version=ssl.TLSVersion.TLSv1_2),
+                )
+            Client(daemon.port(), "implicit").close()
+
+
+class Reload(Configured):
+    """SIGHUP: all or nothing, and no session is cut."""
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.daemon.stop_if_running)
+        self.daemon.start()
+        self.first = self.daemon.pairs[0]
+
+    def reload(self, event):
+        mark = self.daemon.log.mark()
+        self.daemon.signal(signal.SIGHUP)
+        self.daemon.log.wait_for(rf"event={event}\b", since=mark)
+        return "\n".join(self.daemon.log.lines[mark:])
+
+    def connect(self, certificate=None):
+        client = Client(
+            self.daemon.port(), "implicit", tls=context(certificate)
+        )
+        self.addCleanup(client.close)
+        return client
+
+    def assert_changes(self, client):
+        self.assertEqual(log_in(client, USER, OLD), ASK_NEW)
+        client.say(b"NEWPASS " + NEW.encode(), CHANGED[:-2])
+        client.say(b"QUIT", BYE[:-2])
+        client.expect_close()
+
+    def test_bad_configuration_keeps_the_old_one(self):
+        net = self.daemon.net_pid()
+        client = self.connect()
+        self.daemon.write_config(self.daemon.lines() + ["no-such-directive"])
+        text = self.reload("reload_failed")
+        self.assertIn("no-such-directive", text)
+        self.assertEqual(self.daemon.net_pid(), net)
+        self.assert_changes(client)
+        self.connect(self.first).expect_open()
+
+    def test_bad_certificate_keeps_the_old_one(self):
+        self.daemon.pairs = [
+            certificates.make(lifetime=("20200101000000Z", "20200201000000Z"))
+        ]
+        self.daemon.install_pairs()
+        text = self.reload("reload_failed")
+        self.assertIn("2020", text)
+        self.connect(self.first).expect_open()
+
+    def test_new_certificate_while_a_session_is_open(self):
+        waiting = self.connect()
+        logged_in = self.connect()
+        self.assertEqual(log_in(logged_in, USER, OLD), ASK_NEW)
+        old_net = self.daemon.net_pid()
+        self.daemon.pairs = [certificates.make(serial=2)]
+        self.daemon.install_pairs()
+        self.reload("reload_ok")
+        self.connect(self.daemon.pairs[0]).expect_open()
+        with self.assertRaises(ssl.SSLCertVerificationError):
+            self.connect(self.first)
+        waiting.expect_open()
+        logged_in.say(b"NEWPASS " + NEW.encode(), CHANGED[:-2])
+        logged_in.say(b"QUIT", BYE[:-2])
+        self.assertTrue(self.daemon.backend.has_password(USER, NEW))
+        waiting.say(b"QUIT", BYE[:-2])
+        self.assertTrue(processes.wait_gone(old_net, 10))
+        self.assertNotEqual(self.daemon.net_pid(), old_net)
+
+    def test_drain_has_an_end(self):
+        self.daemon.more.append("drain-timeout 1s")
+        self.daemon.write_config()
+        self.reload("reload_ok")
+        client = self.connect()
+        client.expect_open()
+        net = self.daemon.net_pid()
+        start = time.monotonic()
+        self.reload("reload_ok")
+        self.assertTrue(processes.wait_gone(net, 10))
+        self.assertLess(time.monotonic() - start, 5)
+
+    def test_new_port(self):
+        old = self.daemon.port()
+        self.daemon.choose_ports()
+        self.reload("reload_ok")
+        self.connect().expect_open()
+        with self.assertRaises(ConnectionRefusedError):
+            Client(old)
+
+    def test_many_reloads(self):
+        mark = self.daemon.log.mark()
+        for _ in range(20):
+            self.daemon.signal(signal.SIGHUP)
+        self.daemon.log.wait_for(r"event=reload_ok\b", since=mark)
+        for _ in range(3):
+            self.reload("reload_ok")
+            with self.connect() as client:
+                client.expect_open()
+        monitor = self.daemon.process.pid
+        before = processes.n_descriptors(monitor)
+        for _ in range(3):
+            self.reload("reload_ok")
+        wait_until(
+            lambda: len(self.daemon.net_pids()) == 1
+            and processes.n_descriptors(monitor) <= before,
+            "the old net processes are gone, and their descriptors",
+        )
+
+
+if __name__ == "__main__":
+    harness.main()

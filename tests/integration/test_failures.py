@@ -1,0 +1,414 @@
+"""What can go wrong in the middle: each client gets its reply in time and is
+told the truth, nothing is left running, and the database is whole."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+import threading
+import time
+
+import accounts
+import harness
+import processes
+from accounts import Matrix, Unix, needs_private_etc, shadow
+from client import (
+    ASK_NEW,
+    ASK_OLD,
+    CHANGED,
+    TEMPORARY,
+    UNKNOWN,
+    Client,
+    change,
+    check,
+    log_in,
+)
+from waiting import Fifo, wait_until
+
+OLD = "old-secret-0"
+NEW = "new-secret-1"
+REPLY_SEC = 10  # design: every reply within 10 s
+USER = "alice" if accounts.is_root() else "virt.user"
+
+
+def backend(before, behind=""):
+    """pam_unix if it can be had, else pam_matrix, with lines around it."""
+    if accounts.is_root():
+        return Unix({USER: OLD}, before + accounts.SERVICE_PLAIN + behind)
+    return Matrix({USER: OLD}, before)
+
+
+class Held(harness.TestCase):
+    """A daemon whose PAM stack a test can hold with a Fifo."""
+
+    kind = "password"  # the stack that is held
+    where = "before"  # the module that does the work
+    with_family = False
+
+    def setUp(self):
+        self.fifo = Fifo(f"{self.kind}:*", self.with_family)
+        self.addCleanup(self.fifo.remove)
+        line = f"{self.kind} optional pam_exec.so quiet {self.fifo.script}\n"
+        lines = (line, "") if self.where == "before" else ("", line)
+        self.daemon = harness.Daemon(backend(*lines), listens=("implicit",))
+        self.addCleanup(self.daemon.remove)
+        self.addCleanup(self.stop)
+        self.daemon.start()
+
+    def stop(self):
+        """Also checks the exit status, and that nothing is left."""
+        self.fifo.open_gate()
+        self.daemon.stop_if_running()
+        if accounts.is_root():
+            accounts.assert_database_whole()
+
+    def connect(self):
+        client = Client(self.daemon.port(), "implicit")
+        self.addCleanup(client.close)
+        return client
+
+    def logged_in(self):
+        client = self.connect()
+        self.assertEqual(log_in(client, USER, OLD), ASK_NEW)
+        return client
+
+    def held_in_change(self):
+        """A client that waits for the answer to NEWPASS, and its helper."""
+        client = self.logged_in()
+        client.send(b"NEWPASS " + NEW.encode() + b"\r\n")
+        self.fifo.wait_reached()
+        (helper,) = self.helpers()
+        return client, helper
+
+    def helpers(self):
+        return [
+            pid
+            for pid in self.daemon.helper_pids()
+            if processes.command(pid).startswith("poppassd-pam")
+        ]
+
+    def assert_password(self, password):
+        self.assertTrue(self.daemon.backend.has_password(USER, password))
+
+    def assert_works_again(self, current=OLD):
+        """Another change goes through."""
+        self.fifo.open_gate()
+        reply, _ = change(
+            self.daemon.port(), USER, current, "next-secret-2"
+        )
+        self.assertEqual(reply, CHANGED)
+        self.assert_password("next-secret-2")
+
+    def assert_family_is_there(self):
+        wait_until(lambda: len(self.fifo.pids()) == 3, "the script's children")
+
+    def assert_nothing_left(self):
+        wait_until(
+            lambda: not self.daemon.helper_pids() and not self.fifo.pids(),
+            "no helper, and nothing that it started",
+            5,
+        )
+
+
+class MidCommit(Held):
+    """The stack is held while pam_chauthtok runs, before anything is
+    written."""
+
+    def test_net_killed(self):
+        client, _ = self.held_in_change()
+        mark = self.daemon.log.mark()
+        old = self.daemon.net_pid()
+        os.kill(old, signal.SIGKILL)
+        self.daemon.log.wait_for(r"event=net_died\b", since=mark)
+        self.daemon.log.wait_for(r"event=ready\b", since=mark)
+        self.assertNotEqual(self.daemon.net_pid(), old)
+        with contextlib.suppress(OSError):
+            self.assertEqual(client.line(), b"")
+        self.fifo.open_gate()
+        self.daemon.log.wait_for(r"event=change_ok\b", since=mark)
+        self.assert_password(NEW)
+        self.assert_works_again(NEW)
+
+    def test_net_killed_again_and_again(self):
+        for _ in range(3):
+            mark = self.daemon.log.mark()
+            os.kill(self.daemon.net_pid(), signal.SIGKILL)
+            self.daemon.log.wait_for(r"event=ready\b", since=mark)
+        self.assert_works_again()
+
+    def test_monitor_told_to_stop(self):
+        client, _ = self.held_in_change()
+        idle = self.connect()
+        mark = self.daemon.log.mark()
+        self.daemon.signal(signal.SIGTERM)
+        self.daemon.log.wait_for(r"event=stop\b", since=mark)
+        self.assertIn(idle.line()[:4], (b"", b"500 "))
+        self.assertIsNone(self.daemon.process.poll())
+        self.fifo.open_gate()
+        client.expect(CHANGED)
+        self.daemon.finish()
+        self.assert_password(NEW)
+
+    def test_port_is_closed_while_a_stop_waits(self):
+        """Nobody queues for a service that will not come."""
+        client, _ = self.held_in_change()
+        self.daemon.signal(signal.SIGTERM)
+        wait_until(self.refuses, "the port is closed", 3)
+        self.fifo.open_gate()
+        client.expect(CHANGED)
+        self.daemon.finish()
+
+    def refuses(self):
+        try:
+            Client(self.daemon.port()).close()
+            return False
+        except ConnectionRefusedError:
+            return True
+
+    def test_monitor_killed(self):
+        """Nobody is there to tell; a change that runs is finished, and then
+        nothing is left."""
+        client, helper = self.held_in_change()
+        net = self.daemon.net_pid()
+        self.daemon.process.kill()
+        self.fifo.open_gate()
+        client.expect(CHANGED)
+        self.assert_password(NEW)
+        for pid in (helper, net):
+            self.assertTrue(processes.wait_gone(pid, 10))
+        self.daemon.kill()
+
+    def test_client_gone(self):
+        client, _ = self.held_in_change()
+        mark = self.daemon.log.mark()
+        client.reset()
+        self.fifo.open_gate()
+        self.daemon.log.wait_for(r"event=change_ok\b", since=mark)
+        self.assert_password(NEW)
+
+    def test_helper_killed(self):
+        client, helper = self.held_in_change()
+        mark = self.daemon.log.mark()
+        os.kill(helper, signal.SIGKILL)
+        client.expect(UNKNOWN)
+        client.expect_close()
+        self.daemon.log.wait_for(r"event=change_unknown\b", since=mark)
+        self.assert_nothing_left()
+        self.assert_password(OLD)
+        self.assert_works_again()
+
+    def test_reload(self):
+        client, _ = self.held_in_change()
+        mark = self.daemon.log.mark()
+        self.daemon.signal(signal.SIGHUP)
+        self.daemon.log.wait_for(r"event=reload_ok\b", since=mark)
+        self.fifo.open_gate()
+        client.expect(CHANGED)
+        self.assert_password(NEW)
+
+
+class BeforeNewpass(Held):
+    def test_helper_killed(self):
+        client = self.logged_in()
+        (helper,) = self.helpers()
+        os.kill(helper, signal.SIGKILL)
+        self.daemon.log.wait_for(r"event=temporary_failure\b")
+        with contextlib.suppress(OSError):  # closed already
+            client.send(b"NEWPASS " + NEW.encode() + b"\r\n")
+        client.expect(TEMPORARY)
+        client.expect_close()
+        self.assert_password(OLD)
+        self.assert_works_again()
+
+    def test_client_gone(self):
+        client = self.logged_in()
+        (helper,) = self.helpers()
+        client.close()
+        self.assertTrue(processes.wait_gone(helper, 5))
+        self.assert_works_again()
+
+    def test_net_killed(self):
+        self.logged_in()
+        (helper,) = self.helpers()
+        mark = self.daemon.log.mark()
+        os.kill(self.daemon.net_pid(), signal.SIGKILL)
+        self.assertTrue(processes.wait_gone(helper, 5))
+        self.daemon.log.wait_for(r"event=ready\b", since=mark)
+        self.assert_works_again()
+
+    def test_monitor_told_to_stop(self):
+        """Nothing has begun: nobody waits."""
+        client = self.logged_in()
+        start = time.monotonic()
+        self.daemon.signal(signal.SIGTERM)
+        self.daemon.finish()
+        self.assertLess(time.monotonic() - start, 5)
+        self.assertIn(client.line()[:4], (b"", b"500 "))
+        self.assert_password(OLD)
+
+
+class AuthHeld(Held):
+    """The stack is held while pam_authenticate runs."""
+
+    kind = "auth"
+
+    def held_in_auth(self):
+        client = self.connect()
+        client.say(b"USER " + USER.encode(), ASK_OLD[:-2])
+        client.send(b"PASS " + OLD.encode() + b"\r\n")
+        self.fifo.wait_reached()
+        (helper,) = self.helpers()
+        return client, helper
+
+
+class InAuth(AuthHeld):
+    def test_helper_killed(self):
+        client, helper = self.held_in_auth()
+        os.kill(helper, signal.SIGKILL)
+        client.expect(TEMPORARY)
+        client.expect_close()
+        self.assert_nothing_left()
+        self.assert_works_again()
+
+    def test_client_gone(self):
+        """What its PAM stack waits for is no reason to stay."""
+        client, helper = self.held_in_auth()
+        client.reset()
+        self.fifo.open_gate()
+        self.assertTrue(processes.wait_gone(helper, 5))
+        self.assert_works_again()
+
+
+class HungInAuth(AuthHeld):
+    """The gate stays closed, and there are children in other sessions."""
+
+    with_family = True
+
+    def test_reply_in_time_and_nothing_left(self):
+        start = time.monotonic()
+        client, _ = self.held_in_auth()
+        self.assert_family_is_there()
+        client.expect(TEMPORARY)
+        self.assertLess(time.monotonic() - start, REPLY_SEC)
+        client.expect_close()
+        self.assert_nothing_left()
+        self.assert_works_again()
+
+
+class HungInChange(Held):
+    """The same, before pam_unix has written."""
+
+    with_family = True
+    stored = OLD
+
+    def test_reply_in_time_and_nothing_left(self):
+        start = time.monotonic()
+        client, _ = self.held_in_change()
+        self.assert_family_is_there()
+        client.expect(UNKNOWN)
+        self.assertLess(time.monotonic() - start, REPLY_SEC)
+        client.expect_close()
+        self.assert_nothing_left()
+        self.daemon.log.wait_for(r"event=change_unknown\b")
+        self.assert_password(self.stored)
+        self.assert_works_again(self.stored)
+
+
+@needs_private_etc
+class HungBehindChange(HungInChange):
+    """The same, when pam_unix has written: the new password works, and
+    nobody was told otherwise."""
+
+    where = "behind"
+    stored = NEW
+
+
+@needs_private_etc
+class Database(harness.TestCase):
+    """Others hold the database's lock; the disk is full."""
+
+    def setUp(self):
+        names = ("alice", "bob")
+        self.daemon = self.start_daemon(
+            Unix(dict.fromkeys(names, OLD)), listens=("implicit",)
+        )
+        self.before = shadow()
+
+    def tearDown(self):
+        accounts.assert_database_whole()
+
+    @contextlib.contextmanager
+    def lock(self):
+        """What lckpwdf() takes."""
+        with open("/etc/.pwd.lock", "wb") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            yield
+        # closing has released it
+
+    def test_lock_held_longer_than_any_client_waits(self):
+        clients = []
+        with self.lock():
+            start = time.monotonic()
+            for user in ("alice", "bob"):
+                client = Client(self.daemon.port(), "implicit")
+                self.addCleanup(client.close)
+                self.assertEqual(log_in(client, user, OLD), ASK_NEW)
+                client.send(b"NEWPASS " + NEW.encode() + b"\r\n")
+                clients.append(client)
+            for client in clients:
+                client.expect_match(rb"500 [ -~]+\r\n")
+                client.expect_close()
+            self.assertLess(time.monotonic() - start, REPLY_SEC + 1)
+            wait_until(
+                lambda: not self.daemon.helper_pids(), "no helper left", 5
+            )
+            self.assertEqual(shadow(), self.before)
+        self.assertEqual(
+            change(self.daemon.port(), "alice", OLD, NEW)[0], CHANGED
+        )
+
+    def test_lock_held_for_a_while(self):
+        release = threading.Event()
+        taken = threading.Event()
+
+        def hold():
+            with self.lock():
+                taken.set()
+                release.wait(30)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(release.set)
+        taken.wait(10)
+        timer = threading.Timer(2, release.set)
+        timer.start()
+        self.addCleanup(timer.cancel)
+        reply, took = change(self.daemon.port(), "alice", OLD, NEW)
+        self.assertEqual(reply, CHANGED)
+        self.assertLess(took, REPLY_SEC)
+
+    def test_disk_full(self):
+        filler = "/run/filler"
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"\0" * 4096)
+            except OSError as error:
+                self.assertEqual(error.errno, errno.ENOSPC)
+        try:
+            reply, _ = change(self.daemon.port(), "alice", OLD, NEW)
+        finally:
+            os.unlink(filler)
+        self.assertRegex(reply, rb"^500 [ -~]+\r\n$")
+        self.assertNotEqual(reply, UNKNOWN)
+        self.assertEqual(shadow(), self.before)
+        self.assertTrue(check(self.daemon.port(), "alice", OLD))
+        self.assertEqual(
+            change(self.daemon.port(), "alice", OLD, NEW)[0], CHANGED
+        )
+
+
+if __name__ == "__main__":
+    harness.main(private_etc=True)

@@ -1,0 +1,125 @@
+"""What is bounded: sessions, helpers, run slots, and the time that a client
+may take; and that those who wait do not stop the others."""
+
+import time
+
+import harness
+import processes
+from accounts import Matrix
+from client import ASK_NEW, ASK_OLD, BUSY, CHANGED, Client, check, log_in
+from waiting import wait_until
+
+OLD = "old-secret-0"
+NEW = "new-secret-1"
+NAMES = tuple(f"virt.{n}" for n in range(6))
+
+
+class Limits(harness.TestCase):
+    def serve(self, *directives):
+        daemon = harness.Daemon(
+            Matrix(dict.fromkeys(NAMES, OLD)),
+            listens=("implicit", "starttls"),
+            directives=directives,
+        )
+        self.addCleanup(daemon.remove)
+        self.addCleanup(daemon.stop_if_running)
+        return daemon.start()
+
+    def connect(self, daemon):
+        client = Client(daemon.port(), "implicit")
+        self.addCleanup(client.close)
+        return client
+
+    def logged_in(self, daemon, name):
+        client = self.connect(daemon)
+        self.assertEqual(log_in(client, name, OLD), ASK_NEW)
+        return client
+
+    def test_those_who_think_hold_no_run_slot(self):
+        daemon = self.serve("run-slots 1")
+        thinking = [self.logged_in(daemon, name) for name in NAMES[:4]]
+        for client in thinking:
+            client.say(b"NEWPASS " + NEW.encode(), CHANGED[:-2])
+
+    def test_more_helpers_than_allowed(self):
+        """They wait; when none has ended in time, the server is busy; when
+        one ends, the next goes on."""
+        daemon = self.serve(
+            "max-helpers 2", "change-timeout 3s", "fail-delay 1s"
+        )
+        first, _ = (self.logged_in(daemon, name) for name in NAMES[:2])
+        third = self.connect(daemon)
+        start = time.monotonic()
+        self.assertEqual(log_in(third, NAMES[2], OLD), BUSY)
+        self.assertLess(time.monotonic() - start, 5)
+        third.expect_close()
+        self.assertEqual(len(daemon.helper_pids()), 2)
+        fourth = self.connect(daemon)
+        fourth.say(b"USER " + NAMES[3].encode(), ASK_OLD[:-2])
+        fourth.send(b"PASS " + OLD.encode() + b"\r\n")
+        first.say(b"QUIT", b"200 Bye.")
+        self.assertEqual(fourth.line(), ASK_NEW)
+
+    def test_more_sessions_than_allowed(self):
+        """The next waits for its greeting, and gets it."""
+        daemon = self.serve("max-sessions 2")
+        first, second = self.connect(daemon), self.connect(daemon)
+        third = Client(daemon.port("starttls"))
+        self.addCleanup(third.close)
+        daemon.log.wait_for(r"event=accept_paused\b")
+        first.expect_open()
+        third.socket.settimeout(0.3)
+        with self.assertRaises(TimeoutError):
+            third.line()
+        third.socket.settimeout(10)
+        second.close()
+        self.assertIn(b"poppassd v2", third.line())
+
+    def test_many_sessions_at_once(self):
+        """Each is served while the others are open; all are gone in the
+        end."""
+        daemon = self.serve()
+        net = daemon.net_pid()
+        before = processes.n_descriptors(net)
+        clients = [self.connect(daemon) for _ in range(200)]
+        for client in clients:
+            client.send(b"NOOP\r\n")
+        for client in clients:
+            client.expect(b"200 OK.\r\n")
+        for client in clients:
+            client.reset()
+        wait_until(
+            lambda: processes.n_descriptors(net) <= before,
+            "the sessions' descriptors are closed",
+        )
+        self.assertTrue(check(daemon.port(), NAMES[0], OLD))
+
+    def test_silence_after_pass_ends_the_helper(self):
+        daemon = self.serve("command-timeout 2s")
+        client = self.logged_in(daemon, NAMES[0])
+        (helper,) = daemon.helper_pids()
+        start = time.monotonic()
+        client.drain()
+        self.assertAlmostEqual(time.monotonic() - start, 2, delta=0.7)
+        self.assertTrue(processes.wait_gone(helper, 5))
+
+    def test_peer_that_reads_nothing(self):
+        """It holds only itself, and that no longer than a session."""
+        daemon = self.serve("session-timeout 4s", "handshake-timeout 2s")
+        net = daemon.net_pid()
+        before = processes.n_descriptors(net)
+        deaf = self.connect(daemon)
+        deaf.socket.settimeout(1)
+        end = time.monotonic() + 10
+        with self.assertRaises(OSError):
+            while time.monotonic() < end:
+                deaf.send(b"HELP\r\n" * 500)
+        self.assertTrue(check(daemon.port(), NAMES[0], OLD))
+        wait_until(
+            lambda: processes.n_descriptors(net) <= before,
+            "the session is over",
+        )
+
+
+if __name__ == "__main__":
+    harness.main()
