@@ -4,15 +4,14 @@
  */
 #include "conf/directives.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/address.h"
 #include "conf/lexer.h"
 
 #define GREETING_MAX 500
@@ -384,55 +383,6 @@ grow(const struct directive_use *use, void *list, size_t n, size_t size)
 	return p;
 }
 
-static int
-parse_port(const char *text, in_port_t *port)
-{
-	unsigned number;
-
-	if (lexer_number(text, &number) == -1 || number == 0 ||
-	    number > 65535 || strpbrk(text, "KM") != NULL)
-		return -1;
-	*port = htons((uint16_t)number);
-	return 0;
-}
-
-/* "[v6]:port", "v4:port" or "*:port"; numeric, so that no name server decides
- * where we listen. */
-static int
-parse_address(const char *word, struct config_listen *listen)
-{
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&listen->sockaddr;
-	struct sockaddr_in *in = (struct sockaddr_in *)&listen->sockaddr;
-	char host[INET6_ADDRSTRLEN];
-	const char *colon = strrchr(word, ':');
-	size_t len = colon != NULL ? (size_t)(colon - word) : 0;
-	in_port_t port;
-
-	if (len == 0 || len >= sizeof(host) ||
-	    parse_port(colon + 1, &port) == -1)
-		return -1;
-	memcpy(host, word, len);
-	host[len] = '\0';
-	if (strcmp(host, "*") == 0)
-		(void)strcpy(host, "[::]");
-	if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		in->sin_port = port;
-		listen->sockaddr_len = sizeof(*in);
-		return 0;
-	}
-	len = strlen(host);
-	if (host[0] != '[' || host[len - 1] != ']')
-		return -1;
-	host[len - 1] = '\0';
-	if (inet_pton(AF_INET6, host + 1, &in6->sin6_addr) != 1)
-		return -1;
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = port;
-	listen->sockaddr_len = sizeof(*in6);
-	return 0;
-}
-
 static const struct word_value tls_modes[] = {
 	{ "tls=auto", LISTEN_TLS_AUTO },
 	{ "tls=implicit", LISTEN_TLS_IMPLICIT },
@@ -462,7 +412,8 @@ set_listen(const struct directive *directive, const struct directive_use *use)
 
 	(void)directive;
 	memset(&listen, 0, sizeof(listen));
-	if (parse_address(use->words[1], &listen) == -1) {
+	if (address_parse(
+		use->words[1], &listen.sockaddr, &listen.sockaddr_len) == -1) {
 		config_error(use->errors, use->place,
 		    "listen: \"%s\" is no address with a port; write it as "
 		    "192.0.2.1:106, [2001:db8::1]:106 or *:106",
@@ -684,55 +635,4 @@ directive_find(const char *name)
 			return &directives[i];
 	}
 	return NULL;
-}
-
-#define NAME_MAX_LEN 32
-
-static size_t
-min3(size_t a, size_t b, size_t c)
-{
-	size_t m = a < b ? a : b;
-
-	return m < c ? m : c;
-}
-
-/* Levenshtein's distance, one row at a time. */
-static size_t
-distance(const char *a, const char *b)
-{
-	size_t row[NAME_MAX_LEN + 1];
-	size_t n = strnlen(b, NAME_MAX_LEN);
-
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i] != '\0'; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i + 1;
-		for (size_t j = 1; j <= n; j++) {
-			size_t above = row[j];
-
-			row[j] = min3(row[j] + 1, row[j - 1] + 1,
-			    diagonal + (a[i] != b[j - 1]));
-			diagonal = above;
-		}
-	}
-	return row[n];
-}
-
-const char *
-directive_suggest(const char *name)
-{
-	const char *best = NULL;
-	size_t best_distance = 4;
-
-	for (size_t i = 0; i < directives_count; i++) {
-		size_t d = distance(directives[i].name, name);
-
-		if (d < best_distance && d < strlen(name)) {
-			best = directives[i].name;
-			best_distance = d;
-		}
-	}
-	return best;
 }

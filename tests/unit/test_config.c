@@ -1,0 +1,250 @@
+/* Directives: defaults, ranges, dump and back. */
+#include "conf/config.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/directives.h"
+#include "tests/unit/suite.h"
+
+#define CERTIFICATE "tls-certificate /c.pem\n"
+
+static char *said;
+static size_t said_len;
+
+/* NULL, and what was said in `said`, if there was an error. */
+static struct config *
+parse(const char *text)
+{
+	struct config_errors errors = { .out = NULL };
+	struct config *config;
+
+	free(said);
+	said = NULL;
+	errors.out = open_memstream(&said, &said_len);
+	config = config_parse("test", text, strlen(text), &errors);
+	(void)fclose(errors.out);
+	return config;
+}
+
+static char *
+dump(const struct config *config)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	ck_assert_int_eq(config_dump(config, out), 0);
+	(void)fclose(out);
+	return text;
+}
+
+START_TEST(test_parse_gives_defaults)
+{
+	struct config *c = parse(CERTIFICATE);
+
+	ck_assert_ptr_nonnull(c);
+	ck_assert_uint_eq(c->n_listens, 1);
+	ck_assert_str_eq(c->listens[0].address, "[::]:106");
+	ck_assert_int_eq(c->listens[0].tls, LISTEN_TLS_AUTO);
+	ck_assert_str_eq(c->pairs[0].key, "/c.pem");
+	ck_assert_int_eq(c->tls_minimum_version, 0x0303);
+	ck_assert_str_eq(c->user, "poppassd");
+	ck_assert_str_eq(c->pam_service, "poppassd");
+	ck_assert_ptr_null(c->pam_confdir);
+	ck_assert_int_eq(c->pam_dac_override, CONFIG_CHOICE_AUTO);
+	ck_assert_uint_eq(c->min_uid, 1000);
+	ck_assert_int_eq(c->virtual_users, 0);
+	ck_assert_ptr_nonnull(strstr(c->greeting, " poppassd v2 hello"));
+	ck_assert_uint_eq(c->greeting_delay_ms, 500);
+	ck_assert_uint_eq(c->handshake_timeout_ms, 10000);
+	ck_assert_uint_eq(c->command_timeout_ms, 60000);
+	ck_assert_uint_eq(c->session_timeout_ms, 180000);
+	ck_assert_uint_eq(c->change_timeout_ms, 9000);
+	ck_assert_uint_eq(c->drain_timeout_ms, 30000);
+	ck_assert_uint_eq(c->fail_delay_ms, 2000);
+	ck_assert_uint_eq(c->max_sessions, 1000);
+	ck_assert_uint_eq(c->max_helpers, 64);
+	ck_assert_uint_ge(c->run_slots, 1);
+	ck_assert_int_eq(c->log_target, LOG_TARGET_AUTO);
+	ck_assert_int_eq(c->log_level, LOG_LEVEL_INFO);
+	config_free(c);
+}
+END_TEST
+
+static const char *const good_lines[] = {
+	"listen 192.0.2.1:106\n",
+	"listen [2001:db8::1]:10106 tls=implicit\n",
+	"listen *:1 tls=starttls\n",
+	"listen 127.0.0.1:65535\nlisten 127.0.0.2:65535\n",
+	"tls-certificate /d.pem\ntls-key /d.key\n",
+	"tls-minimum-version 1.3\n",
+	"user \"mail user\"\n",
+	"pam-service other\n",
+	"pam-confdir /etc/other\n",
+	"pam-prompt new \"(?i)^neues \\\"kennwort\\\"\"\n",
+	"pam-prompt refuse x\npam-prompt password y\n",
+	"pam-dac-override yes\n",
+	"min-uid 1\n",
+	"virtual-users yes\n",
+	"greeting hi\n",
+	"greeting-delay 0ms\n",
+	"handshake-timeout 1s\n",
+	"session-timeout 1h\n",
+	"change-timeout 2500ms\n",
+	"drain-timeout 0s\n",
+	"fail-delay 0s\n",
+	"max-sessions 1K\n",
+	"run-slots 3\n",
+	"log-target syslog\n",
+	"log-level debug\n",
+};
+
+/* What is dumped and read again dumps to the same text. */
+START_TEST(test_dump_is_read_back)
+{
+	struct config *first, *second;
+	char text[512], *a, *b;
+
+	(void)snprintf(text, sizeof(text), "%s%s", CERTIFICATE, good_lines[_i]);
+	first = parse(text);
+	ck_assert_msg(first != NULL, "%s", said);
+	a = dump(first);
+	second = parse(a);
+	ck_assert_msg(second != NULL, "%s", said);
+	b = dump(second);
+	ck_assert_str_eq(a, b);
+	ck_assert_uint_eq(first->n_listens, second->n_listens);
+	ck_assert_mem_eq(
+	    first->prompts, second->prompts, sizeof(first->prompts));
+	config_free(first);
+	config_free(second);
+	free(a);
+	free(b);
+}
+END_TEST
+
+struct bad_line {
+	const char *text;
+	const char *says;
+};
+
+static const struct bad_line bad_lines[] = {
+	{ "listen 106\n", "test:2: listen: \"106\" is no address" },
+	{ "listen localhost:106\n", "is no address" },
+	{ "listen 127.0.0.1:0\n", "is no address" },
+	{ "listen 127.0.0.1:65536\n", "is no address" },
+	{ "listen 127.0.0.1:1K\n", "is no address" },
+	{ "listen ::1:106\n", "is no address" },
+	{ "listen [127.0.0.1]:106\n", "is no address" },
+	{ "listen [::1]:106 tls=none\n",
+	    "none of: tls=auto, tls=implicit, tls=starttls" },
+	{ "listen *:106\nlisten [::]:106\n", "is there twice" },
+	{ "listen\n", "wants 1 to 2 values, not 0" },
+	{ "tls-certificate c.pem\n", "is no absolute path" },
+	{ "tls-key /a\ntls-key /b\n", "has a key already" },
+	{ "tls-minimum-version 1.1\n", "none of: 1.2, 1.3" },
+	{ "user \"\"\n", "user: is empty" },
+	{ "pam-service a/b\n", "is a name, not a path" },
+	{ "pam-confdir pam.d\n", "is no absolute path" },
+	{ "pam-prompt old x\n", "\"old\" is none of: password, current" },
+	{ "pam-prompt new \"(\"\n", "POSIX extended regular expression" },
+	{ "min-uid 0\n", "out of range, 1 to" },
+	{ "virtual-users maybe\n", "none of: yes, no" },
+	{ "greeting \"\xc3\xbc\"\n", "not printable ASCII" },
+	{ "greeting-delay 6s\n", "out of range, 0s to 5s are allowed" },
+	{ "change-timeout 999ms\n", "out of range, 1s to 1m" },
+	{ "fail-delay 9s\n", "out of range, 0s to 8s" },
+	{ "change-timeout 2s\n", "fail-delay: must be less" },
+	{ "session-timeout 5s\n", "handshake-timeout: must not be more" },
+	{ "max-helpers many\n", "\"many\" is no number" },
+	{ "log-level loud\n", "none of: error, warning" },
+	{ "include x\n", "not allowed here" },
+	{ "deny-users bob\n", "unknown directive \"deny-users\"" },
+	{ "Listen [::]:106\n", "did you mean \"listen\"?" },
+	{ "max-session 5\n", "did you mean \"max-sessions\"?" },
+};
+
+START_TEST(test_parse_says_what_is_wrong)
+{
+	char text[512];
+
+	(void)snprintf(
+	    text, sizeof(text), "%s%s", CERTIFICATE, bad_lines[_i].text);
+	ck_assert_ptr_null(parse(text));
+	ck_assert_msg(strstr(said, bad_lines[_i].says) != NULL,
+	    "\"%s\" is not in: %s", bad_lines[_i].says, said);
+}
+END_TEST
+
+START_TEST(test_parse_wants_a_certificate)
+{
+	ck_assert_ptr_null(parse("user bob\n"));
+	ck_assert_ptr_nonnull(strstr(said, "tls-certificate: is missing"));
+}
+END_TEST
+
+START_TEST(test_parse_wants_the_certificate_before_its_key)
+{
+	ck_assert_ptr_null(parse("tls-key /k.pem\n" CERTIFICATE));
+	ck_assert_ptr_nonnull(strstr(said, "has no tls-certificate before"));
+}
+END_TEST
+
+START_TEST(test_parse_bounds_prompts)
+{
+	char text[2048] = CERTIFICATE;
+
+	for (int i = 0; i < WIRE_PROMPTS_MAX; i++)
+		(void)strcat(text, "pam-prompt new x\n");
+	config_free(parse(text));
+	ck_assert_str_eq(said, "");
+	(void)strcat(text, "pam-prompt new x\n");
+	ck_assert_ptr_null(parse(text));
+}
+END_TEST
+
+START_TEST(test_parse_maps_addresses)
+{
+	struct config *c =
+	    parse(CERTIFICATE "listen 192.0.2.7:110\nlisten [::1]:111\n");
+	const struct sockaddr_in *in;
+	const struct sockaddr_in6 *in6;
+
+	ck_assert_ptr_nonnull(c);
+	in = (const struct sockaddr_in *)&c->listens[0].sockaddr;
+	in6 = (const struct sockaddr_in6 *)&c->listens[1].sockaddr;
+	ck_assert_int_eq(in->sin_family, AF_INET);
+	ck_assert_int_eq(ntohs(in->sin_port), 110);
+	ck_assert_uint_eq(ntohl(in->sin_addr.s_addr), 0xc0000207U);
+	ck_assert_int_eq(in6->sin6_family, AF_INET6);
+	ck_assert_int_eq(ntohs(in6->sin6_port), 111);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(test_suggest_is_silent_about_what_is_far)
+{
+	ck_assert_ptr_null(directive_suggest("zzzzzz"));
+	ck_assert_ptr_null(directive_suggest("x"));
+	ck_assert_str_eq(directive_suggest("usr"), "user");
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *tcase = tcase_create("config");
+
+	tcase_add_test(tcase, test_parse_gives_defaults);
+	tcase_add_loop_test(tcase, test_dump_is_read_back, 0, N_OF(good_lines));
+	tcase_add_loop_test(
+	    tcase, test_parse_says_what_is_wrong, 0, N_OF(bad_lines));
+	tcase_add_test(tcase, test_parse_wants_a_certificate);
+	tcase_add_test(tcase, test_parse_wants_the_certificate_before_its_key);
+	tcase_add_test(tcase, test_parse_bounds_prompts);
+	tcase_add_test(tcase, test_parse_maps_addresses);
+	tcase_add_test(tcase, test_suggest_is_silent_about_what_is_far);
+	return suite_run("config", tcase);
+}
