@@ -27,7 +27,7 @@ address_parse(
 {
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sockaddr;
 	struct sockaddr_in *in = (struct sockaddr_in *)sockaddr;
-	char host[INET6_ADDRSTRLEN];
+	char host[INET6_ADDRSTRLEN + 2];
 	const char *colon = strrchr(word, ':');
 	size_t len = colon != NULL ? (size_t)(colon - word) : 0;
 	in_port_t port;
