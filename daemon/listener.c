@@ -18,6 +18,9 @@
  * CPU that the others need. */
 #define PAUSE_MS 1000
 
+/* Under load a pause follows the other: one line in the log is enough. */
+#define REPORT_EVERY_MS 60000
+
 /* At most so many a turn, so that those who are here get theirs. */
 #define ACCEPT_BURST 16
 
@@ -27,6 +30,7 @@ struct listener {
 	int fd;
 	struct event *accept_event;
 	struct event *pause_timer;
+	uint64_t next_report_ms;
 };
 
 static void
@@ -54,10 +58,26 @@ static void
 pause_accepting(struct listener *l, const char *why)
 {
 	const struct timeval tv = net_interval(PAUSE_MS);
+	struct wire_origin origin;
 
 	(void)event_del(l->accept_event);
 	(void)event_add(l->pause_timer, &tv);
-	net_report(l->net, NET_EVENT_ACCEPT_PAUSED, NULL, why);
+	if (net_now_ms() < l->next_report_ms)
+		return;
+	l->next_report_ms = net_now_ms() + REPORT_EVERY_MS;
+	memset(&origin, 0, sizeof(origin));
+	wire_string_set(
+	    origin.listener, sizeof(origin.listener), l->directive->address);
+	net_report(l->net, NET_EVENT_ACCEPT_PAUSED, &origin, why);
+}
+
+/* What only more room helps against. Everything else is an error of the one
+ * connection, which accept(2) on Linux passes on. */
+static int
+is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
+	    error == ENOMEM;
 }
 
 static int
@@ -70,13 +90,13 @@ accept_one(struct listener *l)
 	int fd;
 
 	if (l->net->n_sessions == l->net->config->max_sessions) {
-		pause_accepting(l, "max-sessions are open");
+		pause_accepting(l, "all max-sessions are in use");
 		return -1;
 	}
 	fd = accept4(l->fd, (struct sockaddr *)&peer, &len,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd == -1) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		if (is_shortage(errno))
 			pause_accepting(l, strerror(errno));
 		return -1;
 	}

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -23,12 +24,13 @@
 #include "daemon/transaction.h"
 #include "daemon/worker.h"
 
-/* Descriptors beside two a session: standard ones, control, epoll, a reserve.
- */
+/* Descriptors beside those of sessions, helpers and listeners: standard ones,
+ * control, epoll, a reserve. */
 #define MORE_FILES 32
 
-/* Messages to the monitor that its socket had no room for. */
-#define QUEUE_MAX 256
+/* Lines for the log that the monitor's socket had no room for. Requests for
+ * admission are never lost to them: there is one a session at most. */
+#define QUEUED_EVENTS_MAX 256
 
 struct queued {
 	STAILQ_ENTRY(queued) entry;
@@ -43,10 +45,12 @@ static struct control {
 	struct net net;
 	struct queue queue;
 	size_t n_queued;
+	unsigned n_dropped; /* events, since the last one that was sent */
 	struct event *read_event;
 	struct event *write_event;
 	struct event *drain_timer;
 	int is_lost; /* the monitor is gone */
+	int status;  /* of this process at its end */
 } control;
 
 uint64_t
@@ -78,7 +82,8 @@ enqueue(const void *message, size_t len)
 {
 	struct queued *q;
 
-	if (control.n_queued >= QUEUE_MAX)
+	if (control.n_queued >=
+	    QUEUED_EVENTS_MAX + control.net.config->max_sessions)
 		return -1;
 	q = malloc(sizeof(*q) + len);
 	if (q == NULL)
@@ -123,7 +128,23 @@ net_report(struct net *net, enum net_event event,
 	if (origin != NULL)
 		message.origin = *origin;
 	wire_string_set(message.detail, sizeof(message.detail), detail);
-	(void)net_send(net, &message, sizeof(message));
+	if (control.n_queued >= QUEUED_EVENTS_MAX ||
+	    net_send(net, &message, sizeof(message)) == -1)
+		control.n_dropped++;
+}
+
+static void
+report_dropped(void)
+{
+	char detail[WIRE_DETAIL_SIZE];
+
+	if (control.n_dropped == 0)
+		return;
+	(void)snprintf(detail, sizeof(detail),
+	    "%u lines for the log were lost: the monitor was too busy",
+	    control.n_dropped);
+	control.n_dropped = 0;
+	net_report(&control.net, NET_EVENT_NOTE, NULL, detail);
 }
 
 static void
@@ -140,8 +161,10 @@ on_control_writable(evutil_socket_t fd, short what, void *context)
 		}
 		STAILQ_REMOVE_HEAD(&control.queue, entry);
 		control.n_queued--;
+		explicit_bzero(q->bytes, q->len);
 		free(q);
 	}
+	report_dropped();
 }
 
 static void
@@ -151,6 +174,7 @@ stop(struct net *net)
 	net->is_stopping = 1;
 	listener_stop_all(net);
 	session_stop_all(net);
+	transaction_stop_all(net);
 	net_finish_if_done(net);
 }
 
@@ -191,6 +215,13 @@ on_admit_answer(void *context, const void *message, int passed_fd)
 {
 	const struct ctl_admit_answer *answer = message;
 
+	if ((answer->admission == ADMISSION_GRANTED) != (passed_fd != -1) ||
+	    answer->admission < ADMISSION_GRANTED ||
+	    answer->admission > ADMISSION_FAILED) {
+		if (passed_fd != -1)
+			(void)close(passed_fd);
+		return WIRE_BAD;
+	}
 	transaction_admitted(context, answer->cookie,
 	    (enum admission)answer->admission, passed_fd);
 	return WIRE_OK;
@@ -224,19 +255,27 @@ on_control_readable(evutil_socket_t fd, short what, void *context)
 	case WIRE_OK:
 	case WIRE_AGAIN:
 		return;
-	case WIRE_EOF:
 	case WIRE_BAD:
+		net_report(context, NET_EVENT_NOTE, NULL,
+		    "the monitor broke the protocol");
+		control.status = EX_PROTOCOL;
+		break;
+	case WIRE_EOF:
 	case WIRE_ERROR:
-		lose_monitor(context);
+		break;
 	}
+	lose_monitor(context);
 }
 
-/* Descriptors that are not to be had would only show under load. */
+/* A session has two, and a transaction that outlives its session one as long as
+ * there is a helper. */
 static unsigned
 count_files(const struct net *net)
 {
-	return (unsigned)(2 * net->config->max_sessions +
-	    net->config->n_listens + MORE_FILES);
+	const struct config *config = net->config;
+
+	return 2 * config->max_sessions + config->max_helpers +
+	    (unsigned)config->n_listens + MORE_FILES;
 }
 
 static void
@@ -301,5 +340,5 @@ net_main(void)
 		    "memory for passwords is not locked; raise RLIMIT_MEMLOCK "
 		    "or lower max-sessions");
 	(void)event_base_dispatch(net->base);
-	return EX_OK;
+	return control.status;
 }

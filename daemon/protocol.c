@@ -25,6 +25,8 @@ const char protocol_clear_text_here[] =
     FAILED("This port speaks clear text until STARTTLS.");
 const char protocol_line_too_long[] =
     FAILED("Line too long (limit 4096 bytes).");
+const char protocol_clear_line_too_long[] =
+    FAILED("Line too long (limit 512 bytes before TLS).");
 const char protocol_busy[] = FAILED("Server busy, try again later.");
 const char protocol_temporary[] = FAILED("Temporary failure, try again later.");
 const char protocol_unknown_result[] = FAILED(
@@ -225,7 +227,7 @@ protocol_step(enum protocol_state state, const char *line, size_t len)
 		.argument_len = command.argument_len };
 	const char *complaint;
 
-	if (memchr(line, '\0', len) != NULL && state != STATE_CLEAR) {
+	if (memchr(line, '\0', len) != NULL) {
 		step.action = ACTION_CLOSE;
 		step.reply = nul_byte;
 		return step;
@@ -236,6 +238,13 @@ protocol_step(enum protocol_state state, const char *line, size_t len)
 		step.reply = complaint;
 	}
 	return step;
+}
+
+void
+protocol_greeting(char reply[PROTOCOL_REPLY_MAX], const char *text)
+{
+	(void)snprintf(reply, PROTOCOL_REPLY_MAX, "200 %.*s\r\n",
+	    PROTOCOL_REPLY_MAX - 7, text);
 }
 
 void

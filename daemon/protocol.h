@@ -68,12 +68,16 @@ extern const char protocol_tls_required[];
 extern const char protocol_port_requires_tls[];
 extern const char protocol_clear_text_here[];
 extern const char protocol_line_too_long[];
+extern const char protocol_clear_line_too_long[];
 extern const char protocol_busy[];
 extern const char protocol_temporary[];
 extern const char protocol_unknown_result[];
 extern const char protocol_not_changed[];
 extern const char protocol_timed_out[];
 extern const char protocol_shutting_down[];
+
+/* Writes "200 text CRLF", cut to fit. */
+void protocol_greeting(char reply[PROTOCOL_REPLY_MAX], const char *text);
 
 /* Writes "500 reason CRLF", control characters out, cut to fit. */
 void protocol_refusal(char reply[PROTOCOL_REPLY_MAX], const char *reason);

@@ -212,6 +212,14 @@ transaction_change(struct transaction *transaction, struct txn_secret *secret)
 }
 
 int
+transaction_is_queued(const struct transaction *transaction)
+{
+	return transaction->state == TRANSACTION_ADMISSION ||
+	    transaction->state == TRANSACTION_AUTH_QUEUED ||
+	    transaction->state == TRANSACTION_CHANGE_QUEUED;
+}
+
+int
 transaction_is_committing(const struct transaction *transaction)
 {
 	return transaction->state == TRANSACTION_CHANGE;
@@ -226,9 +234,25 @@ transaction_abandon(struct transaction *transaction)
 	transaction->secret = NULL;
 	/* A helper that is at work keeps its slot: clients that come and go
 	 * must not make more of them work than there are CPUs. */
-	if (transaction->state != TRANSACTION_AUTH &&
-	    transaction->state != TRANSACTION_CHANGE)
-		transaction_free(transaction);
+	if (transaction->state == TRANSACTION_CHANGE ||
+	    (transaction->state == TRANSACTION_AUTH &&
+		!transaction->net->is_stopping))
+		return;
+	transaction_free(transaction);
+}
+
+void
+transaction_stop_all(struct net *net)
+{
+	struct transaction *t = TAILQ_FIRST(&net->transactions);
+
+	while (t != NULL) {
+		struct transaction *next = TAILQ_NEXT(t, entry);
+
+		if (t->session == NULL && t->state == TRANSACTION_AUTH)
+			transaction_free(t);
+		t = next;
+	}
 }
 
 static int

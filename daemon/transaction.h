@@ -35,6 +35,9 @@ struct transaction *transaction_begin(struct net *net,
 void transaction_change(
     struct transaction *transaction, struct txn_secret *secret);
 
+/* Does it wait for the monitor or for others, with no password sent? */
+int transaction_is_queued(const struct transaction *transaction);
+
 /* Has the new password been sent? Then nobody but the helper ends it. */
 int transaction_is_committing(const struct transaction *transaction);
 
@@ -45,6 +48,10 @@ int transaction_is_committing(const struct transaction *transaction);
  * then. May be NULL.
  */
 void transaction_abandon(struct transaction *transaction);
+
+/* Net stops: whoever only checks a password for a session that has left is
+ * cancelled, and from now on transaction_abandon() does so at once. */
+void transaction_stop_all(struct net *net);
 
 /* The monitor's answer, by the cookie of the request; takes over fd, or -1. */
 void transaction_admitted(

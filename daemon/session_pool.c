@@ -1,0 +1,107 @@
+/*
+ * The sessions that there are: where they live, how they begin, and how all are
+ * told to stop. Runs in net, without privilege.
+ */
+#include "daemon/session.h"
+
+#include <unistd.h>
+
+#include "daemon/session_parts.h"
+
+#define IMPLICIT_WAIT_MS 2000 /* then a silent peer is told about TLS */
+
+int
+session_arena_new(struct net *net, int *locked)
+{
+	net->sessions = secret_memory_map(
+	    net->config->max_sessions * sizeof(struct session), locked);
+	return net->sessions != NULL ? 0 : -1;
+}
+
+static struct session *
+find_free(struct net *net)
+{
+	for (size_t i = 0; i < net->config->max_sessions; i++) {
+		if (net->sessions[i].phase == PHASE_FREE)
+			return &net->sessions[i];
+	}
+	return NULL;
+}
+
+static int
+make_events(struct session *s)
+{
+	struct event_base *base = s->net->base;
+	const int fd = s->connection.fd;
+
+	s->read_event = event_new(base, fd, EV_READ, on_session_socket, s);
+	s->write_event = event_new(base, fd, EV_WRITE, on_session_socket, s);
+	s->timer = evtimer_new(base, on_session_timer, s);
+	return s->read_event != NULL && s->write_event != NULL &&
+		s->timer != NULL
+	    ? 0
+	    : -1;
+}
+
+static void
+begin(struct session *s)
+{
+	const struct config *config = s->net->config;
+
+	session_set_due(s, DUE_TOTAL, config->session_timeout_ms);
+	if (s->mode == LISTEN_TLS_STARTTLS) {
+		session_await_command(s);
+		session_greet(s);
+		return;
+	}
+	s->owes_greeting = 1;
+	session_set_due(s, DUE_PHASE,
+	    s->mode == LISTEN_TLS_IMPLICIT ? IMPLICIT_WAIT_MS
+					   : config->greeting_delay_ms);
+}
+
+int
+session_start(struct net *net, int fd, const struct wire_origin *origin,
+    enum listen_tls mode)
+{
+	struct session *s = find_free(net);
+
+	if (s == NULL) {
+		(void)close(fd);
+		return -1;
+	}
+	s->net = net;
+	s->connection.fd = fd;
+	s->origin = *origin;
+	s->mode = mode;
+	s->phase = PHASE_PEEK;
+	net->n_sessions++;
+	dialogue_begin(&s->dialogue, net, &s->origin, on_dialogue_answered, s);
+	if (make_events(s) == -1) {
+		(void)session_end(s);
+		return -1;
+	}
+	begin(s);
+	session_advance(s);
+	return 0;
+}
+
+static void
+stop(struct session *s)
+{
+	if (s->phase == PHASE_FREE || s->phase == PHASE_LINGER || s->is_closing)
+		return;
+	if (s->origin.tls[0] == '\0') {
+		(void)session_end(s);
+		return;
+	}
+	(void)dialogue_finish(&s->dialogue, protocol_shutting_down);
+	session_advance(s);
+}
+
+void
+session_stop_all(struct net *net)
+{
+	for (size_t i = 0; i < net->config->max_sessions; i++)
+		stop(&net->sessions[i]);
+}
