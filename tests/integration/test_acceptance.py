@@ -271,7 +271,6 @@ class Verbatim:
         b"latin-1 \xfc\xe9 and \xff\xfe",
         b"lone\rcarriage return",
         b"x" * 511,
-        b"back to plain",
     )
 
     @classmethod
@@ -279,19 +278,21 @@ class Verbatim:
         if accounts.is_root():
             cls.backend = Unix({cls.user: OLD})
             cls.passwords += (b"with:colons:in it",)
-        else:
+        else:  # pam_matrix trims its lines
             cls.backend = Matrix({cls.user: OLD})
+            cls.passwords = [p for p in cls.passwords if p == p.strip()]
         cls.daemon = cls.start_daemon(cls.backend, listens=(cls.mode,))
 
     def test_a5_a6_a7_a8_passwords_are_kept_exactly(self):
+        """As new and as old one."""
         port = self.daemon.port(self.mode)
-        password = OLD
         for new in self.passwords:
             with self.subTest(new=new):
-                reply, _ = change(port, self.user, password, new, self.mode)
+                self.backend.set_passwords({self.user: OLD})
+                reply, _ = change(port, self.user, OLD, new, self.mode)
                 self.assertEqual(reply, CHANGED)
                 self.assertTrue(self.backend.has_password(self.user, new))
-                password = new
+                self.assertTrue(check(port, self.user, new, self.mode))
 
     def refused(self, *lines):
         """The reply to the last of the lines, after which it is over."""

@@ -3,6 +3,7 @@ may take; and that those who wait do not stop the others."""
 
 import time
 
+import accounts
 import harness
 import processes
 from accounts import Matrix
@@ -75,6 +76,7 @@ class Limits(harness.TestCase):
         second.close()
         self.assertIn(b"poppassd v2", third.line())
 
+    @accounts.needs_root  # to look at net's descriptors
     def test_many_sessions_at_once(self):
         """Each is served while the others are open; all are gone in the
         end."""
@@ -103,6 +105,7 @@ class Limits(harness.TestCase):
         self.assertAlmostEqual(time.monotonic() - start, 2, delta=0.7)
         self.assertTrue(processes.wait_gone(helper, 5))
 
+    @accounts.needs_root
     def test_peer_that_reads_nothing(self):
         """It holds only itself, and that no longer than a session."""
         daemon = self.serve("session-timeout 4s", "handshake-timeout 2s")
