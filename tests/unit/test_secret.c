@@ -2,6 +2,7 @@
 #include "common/secret.h"
 
 #include <sys/wait.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,16 +136,17 @@ START_TEST(test_secret_memory_map_stays_out_of_dumps)
 {
 	int locked;
 	char *p = secret_memory_map(100, &locked);
-	char line[512], wanted[64];
+	char line[512];
 	FILE *smaps = fopen("/proc/self/smaps", "r");
 	int is_ours = 0, found = 0;
 
 	ck_assert_ptr_nonnull(p);
 	ck_assert_ptr_nonnull(smaps);
-	(void)snprintf(wanted, sizeof(wanted), "%lx-", (unsigned long)p);
 	while (fgets(line, sizeof(line), smaps) != NULL) {
-		if (strncmp(line, wanted, strlen(wanted)) == 0)
-			is_ours = 1;
+		uintptr_t from, to;
+
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
+			is_ours = (uintptr_t)p >= from && (uintptr_t)p < to;
 		if (!is_ours || strncmp(line, "VmFlags:", 8) != 0)
 			continue;
 		ck_assert_ptr_nonnull(strstr(line, " dd"));
