@@ -4,9 +4,9 @@
  */
 #include "daemon/tls.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +14,9 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509.h>
+
+#include "daemon/tls_names.h"
 
 #define ALPN_NAME "poppassd"
 
@@ -69,17 +71,6 @@ on_tls_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 }
 
 static int
-set_has_name(const struct name_set *set, const char *name)
-{
-	unsigned char address[16];
-
-	if (inet_pton(AF_INET, name, address) == 1 ||
-	    inet_pton(AF_INET6, name, address) == 1)
-		return X509_check_ip_asc(set->leaf, name, 0) == 1;
-	return X509_check_host(set->leaf, name, 0, 0, NULL) == 1;
-}
-
-static int
 on_tls_server_name(SSL *ssl, int *alert, void *context)
 {
 	const struct tls_server *server = context;
@@ -89,7 +80,7 @@ on_tls_server_name(SSL *ssl, int *alert, void *context)
 	if (name == NULL)
 		return SSL_TLSEXT_ERR_NOACK;
 	for (const struct name_set *s = server->sets; s != NULL; s = s->next) {
-		if (!set_has_name(s, name))
+		if (!tls_names_have(s->leaf, name))
 			continue;
 		(void)SSL_set_SSL_CTX(ssl, s->ctx);
 		return SSL_TLSEXT_ERR_OK;
@@ -157,29 +148,6 @@ tls_server_new(int minimum_version)
 	return server;
 }
 
-static int
-names_are_equal(const X509 *a, const X509 *b)
-{
-	GENERAL_NAMES *x =
-	    X509_get_ext_d2i(a, NID_subject_alt_name, NULL, NULL);
-	GENERAL_NAMES *y =
-	    X509_get_ext_d2i(b, NID_subject_alt_name, NULL, NULL);
-	int n = x != NULL ? sk_GENERAL_NAME_num(x) : 0;
-	int equal = n > 0 && y != NULL && n == sk_GENERAL_NAME_num(y);
-
-	for (int i = 0; equal && i < n; i++) {
-		int found = 0;
-
-		for (int j = 0; !found && j < n; j++)
-			found = GENERAL_NAME_cmp(sk_GENERAL_NAME_value(x, i),
-				    sk_GENERAL_NAME_value(y, j)) == 0;
-		equal = found;
-	}
-	GENERAL_NAMES_free(x);
-	GENERAL_NAMES_free(y);
-	return equal;
-}
-
 static struct name_set *
 find_or_add_set(struct tls_server *server, X509 *leaf)
 {
@@ -187,7 +155,7 @@ find_or_add_set(struct tls_server *server, X509 *leaf)
 	struct name_set *set;
 
 	for (; *end != NULL; end = &(*end)->next) {
-		if (names_are_equal((*end)->leaf, leaf))
+		if (tls_names_are_equal((*end)->leaf, leaf))
 			return *end;
 	}
 	set = calloc(1, sizeof(*set));
@@ -204,11 +172,14 @@ find_or_add_set(struct tls_server *server, X509 *leaf)
 	return set;
 }
 
+/* The issuers of the certificate that the context was given last. Those of one
+ * that it replaces, of the same names and the same kind of key, go with it. */
 static int
 add_chain(SSL_CTX *ctx, BIO *bio)
 {
 	X509 *issuer;
 
+	(void)SSL_CTX_clear_chain_certs(ctx);
 	while ((issuer = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
 		if (SSL_CTX_add0_chain_cert(ctx, issuer) != 1) {
 			X509_free(issuer);
@@ -219,6 +190,17 @@ add_chain(SSL_CTX *ctx, BIO *bio)
 	return 0;
 }
 
+/* OpenSSL's own would ask at the terminal. */
+static int
+no_passphrase(char *buf, int size, int is_writing, void *context)
+{
+	(void)buf;
+	(void)size;
+	(void)is_writing;
+	(void)context;
+	return -1;
+}
+
 int
 tls_server_add(struct tls_server *server, const char *certificate,
     size_t certificate_len, const char *key, size_t key_len, const char **why)
@@ -226,7 +208,8 @@ tls_server_add(struct tls_server *server, const char *certificate,
 	BIO *chain = BIO_new_mem_buf(certificate, (int)certificate_len);
 	BIO *secret = BIO_new_mem_buf(key, (int)key_len);
 	X509 *leaf = PEM_read_bio_X509(chain, NULL, NULL, NULL);
-	EVP_PKEY *pkey = PEM_read_bio_PrivateKey(secret, NULL, NULL, NULL);
+	EVP_PKEY *pkey =
+	    PEM_read_bio_PrivateKey(secret, NULL, no_passphrase, NULL);
 	struct name_set *set = NULL;
 	int result = -1;
 
@@ -282,10 +265,10 @@ talk(SSL *client, SSL *server)
 }
 
 static int
-rehearse(struct tls_server *server, SSL_CTX *client_ctx, int version)
+rehearse(SSL_CTX *server_ctx, SSL_CTX *client_ctx, int version)
 {
 	SSL *client = SSL_new(client_ctx);
-	SSL *peer = SSL_new(server->sets->ctx);
+	SSL *peer = SSL_new(server_ctx);
 	BIO *a = NULL, *b = NULL;
 	int result = -1;
 
@@ -309,12 +292,14 @@ int
 tls_server_warm_up(struct tls_server *server)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-	int result = -1;
+	const struct name_set *set = server->sets;
+	int result = ctx != NULL && set != NULL ? 0 : -1;
 
-	if (ctx != NULL && rehearse(server, ctx, TLS1_3_VERSION) == 0 &&
-	    (server->minimum_version > TLS1_2_VERSION ||
-		rehearse(server, ctx, TLS1_2_VERSION) == 0))
-		result = 0;
+	for (; result == 0 && set != NULL; set = set->next) {
+		result = rehearse(set->ctx, ctx, TLS1_3_VERSION);
+		if (result == 0 && server->minimum_version <= TLS1_2_VERSION)
+			result = rehearse(set->ctx, ctx, TLS1_2_VERSION);
+	}
 	SSL_CTX_free(ctx);
 	return result;
 }
@@ -399,12 +384,6 @@ tls_shutdown(struct tls_session *session)
 	return result_of(handle(session), n) == TLS_WANTS_WRITE
 	    ? TLS_WANTS_WRITE
 	    : TLS_DONE;
-}
-
-int
-tls_has_pending(const struct tls_session *session)
-{
-	return SSL_has_pending((const SSL *)(const void *)session) == 1;
 }
 
 const char *

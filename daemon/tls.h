@@ -21,8 +21,9 @@ struct tls_server *tls_server_new(int minimum_version);
 int tls_server_add(struct tls_server *server, const char *certificate,
     size_t certificate_len, const char *key, size_t key_len, const char **why);
 
-/* Runs a handshake in memory with every version, so that whatever OpenSSL
- * loads late is there before files are out of reach. -1 if one fails. */
+/* Runs a handshake in memory for every context and version, so that whatever
+ * OpenSSL loads late is there before files are out of reach. -1 if one fails.
+ */
 int tls_server_warm_up(struct tls_server *server);
 
 void tls_server_free(struct tls_server *server);
@@ -51,10 +52,6 @@ enum tls_result tls_write(struct tls_session *session, const char *bytes,
 
 /* Sends close_notify, once; TLS_DONE also if the peer is beyond hearing it. */
 enum tls_result tls_shutdown(struct tls_session *session);
-
-/* Bytes that are decrypted already, or wait in OpenSSL to be: no event on the
- * socket will tell of them. */
-int tls_has_pending(const struct tls_session *session);
 
 /* "TLSv1.3" */
 const char *tls_version(const struct tls_session *session);

@@ -159,17 +159,19 @@ static void
 on_slot_granted(void *context)
 {
 	struct transaction *t = context;
-	enum wire_result result;
+	enum wire_result result =
+	    wire_send(t->fd, t->secret, sizeof(*t->secret), -1);
 
-	t->state = t->state == TRANSACTION_AUTH_QUEUED ? TRANSACTION_AUTH
-						       : TRANSACTION_CHANGE;
-	result = wire_send(t->fd, t->secret, sizeof(*t->secret), -1);
 	secret_wipe(&t->secret->secret);
 	t->secret = NULL;
-	/* If the helper is gone, its end of the socket says so in a moment:
-	 * ending here would pull the claim from under the queue. */
+	/* A helper that is gone has not had the password, so the state stays.
+	 * Ending here would pull the claim from under the queue. */
 	if (result != WIRE_OK)
 		event_active(t->answer_event, EV_READ, 0);
+	else if (t->state == TRANSACTION_AUTH_QUEUED)
+		t->state = TRANSACTION_AUTH;
+	else
+		t->state = TRANSACTION_CHANGE;
 }
 
 struct transaction *
