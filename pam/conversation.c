@@ -14,7 +14,7 @@ struct conversation {
 	struct answers *answers;
 	const struct secret *old_secret;
 	const struct secret *new_secret;
-	char error[WIRE_REASON_SIZE];
+	char error[CONVERSATION_ERROR_SIZE];
 };
 
 /* PAM_TEXT_INFO is chatter ("Changing password for bob."); a refusal is a

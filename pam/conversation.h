@@ -9,6 +9,10 @@
 #include "common/secret.h"
 #include "pam/answers.h"
 
+/* PAM's own limit for a message is PAM_MAX_MSG_SIZE, 512; not every module
+ * keeps to it. */
+#define CONVERSATION_ERROR_SIZE 4096
+
 struct conversation;
 
 /* answers decides, and must live as long. NULL with errno. Free with

@@ -40,6 +40,7 @@ struct transaction {
 	enum transaction_state state;
 	enum outcome outcome;
 	int is_admitted;
+	int may_be_written; /* a module was given the new password */
 	struct answers *answers;
 	struct conversation *conversation;
 	pam_handle_t *pam;
@@ -69,7 +70,8 @@ tell_pam_reason(const struct transaction *t, const char *what, int code)
 {
 	const char *text = conversation_error(t->conversation);
 	const char *unplaced = answers_unplaced(t->answers);
-	char reason[WIRE_DETAIL_SIZE];
+	/* Whole, so that no password is cut before it is looked for. */
+	char reason[CONVERSATION_ERROR_SIZE + 512];
 	char cleaned[WIRE_DETAIL_SIZE];
 
 	if (*unplaced != '\0')
@@ -82,6 +84,7 @@ tell_pam_reason(const struct transaction *t, const char *what, int code)
 		    text);
 	outcome_reason(cleaned, sizeof(cleaned), reason, what, &t->old_secret,
 	    &t->new_secret);
+	explicit_bzero(reason, sizeof(reason));
 	tell_reason(cleaned);
 }
 
@@ -271,8 +274,8 @@ now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* Nothing was written when the database was busy: asking again is safe, as
- * long as there is time for an answer. */
+/* The module that found its database busy has written nothing: asking again is
+ * safe, as long as there is time for an answer. One before it may have. */
 static int
 change_token(struct transaction *t)
 {
@@ -283,6 +286,7 @@ change_token(struct transaction *t)
 		conversation_begin(t->conversation, ANSWERS_CHANGE,
 		    &t->old_secret, &t->new_secret);
 		code = pam_chauthtok(t->pam, 0);
+		t->may_be_written |= answers_gave(t->answers, ANSWER_NEW);
 		if (!outcome_may_retry(code) ||
 		    now_ms() + RETRY_MARGIN_MS > end)
 			return code;
@@ -309,7 +313,6 @@ conclude_refusal(struct transaction *t, int code)
 {
 	enum outcome outcome = outcome_may_retry(code) ? OUTCOME_TEMPORARY
 						       : OUTCOME_CHANGE_REFUSED;
-	int may_be_written = answers_gave(t->answers, ANSWER_NEW);
 	const char *text = conversation_error(t->conversation);
 	char reason[WIRE_REASON_SIZE];
 
@@ -319,7 +322,7 @@ conclude_refusal(struct transaction *t, int code)
 	    &t->old_secret, &t->new_secret);
 	/* A stack may fail after one of its modules has stored the password.
 	 * Only the stack itself can say which one works now. */
-	if (may_be_written && !old_password_works(t)) {
+	if (t->may_be_written && !old_password_works(t)) {
 		outcome = OUTCOME_UNKNOWN;
 		reason[0] = '\0';
 	}
@@ -341,8 +344,11 @@ on_change(void *context, const void *message, int passed_fd)
 		return conclude_refusal(t, code);
 	if (!answers_gave(t->answers, ANSWER_NEW)) {
 		tell_reason("change: the stack succeeded without asking for "
-			    "the new password, nothing was stored");
-		return conclude(t, OUTCOME_CHANGE_REFUSED, "");
+			    "the new password");
+		return conclude(t,
+		    t->may_be_written ? OUTCOME_UNKNOWN
+				      : OUTCOME_CHANGE_REFUSED,
+		    "");
 	}
 	if (!user_is_unchanged(t, t->pam)) {
 		tell_reason("change: a module changed the user name");

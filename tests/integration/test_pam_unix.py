@@ -243,6 +243,17 @@ class Stacks(harness.TestCase):
         if not unchanged:
             self.assertIn(b"unknown", reply)
 
+    def test_busy_behind_unix(self):
+        """The first module has written, the second is busy: what is tried
+        again finds the old password wrong, and must not say that it works."""
+        service = (
+            accounts.SERVICE_PLAIN
+            + "password required pam_debug.so chauthtok=authtok_lock_busy\n"
+        )
+        reply, unchanged, _ = self.attempt(service, OLD)
+        self.assertFalse(unchanged)
+        self.assertRegex(reply, rb"^500 .*unknown")
+
     def test_debians_own_stack(self):
         """What the sample service file includes."""
         reply, _, _ = self.attempt(
