@@ -1,0 +1,220 @@
+/*
+ * Setters and dumpers of directives that may be repeated: listen, the pairs of
+ * certificate and key, prompts. Pure.
+ */
+#include <errno.h>
+#include <regex.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/address.h"
+#include "conf/setter_tools.h"
+#include "conf/setters.h"
+
+/* Room for one more, of so many bytes each. */
+static void *
+grow(const struct directive_use *use, void *list, size_t n, size_t size)
+{
+	char *p = reallocarray(list, n + 1, size);
+
+	if (p == NULL)
+		setter_complain(use, strerror(errno));
+	else
+		memset(p + n * size, 0, size);
+	return p;
+}
+
+static const struct word_value tls_modes[] = {
+	{ "tls=auto", LISTEN_TLS_AUTO },
+	{ "tls=implicit", LISTEN_TLS_IMPLICIT },
+	{ "tls=starttls", LISTEN_TLS_STARTTLS },
+};
+
+static int
+is_listening_already(
+    const struct config *config, const struct config_listen *listen)
+{
+	for (size_t i = 0; i < config->n_listens; i++) {
+		if (config->listens[i].sockaddr_len == listen->sockaddr_len &&
+		    memcmp(&config->listens[i].sockaddr, &listen->sockaddr,
+			listen->sockaddr_len) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+void
+setter_listen(
+    const struct directive *directive, const struct directive_use *use)
+{
+	struct config *config = use->config;
+	struct config_listen listen;
+	int mode = LISTEN_TLS_AUTO;
+	void *list;
+
+	(void)directive;
+	memset(&listen, 0, sizeof(listen));
+	if (address_parse(
+		use->words[1], &listen.sockaddr, &listen.sockaddr_len) == -1) {
+		config_error(use->errors, use->place,
+		    "listen: \"%s\" is no address with a port; write it as "
+		    "192.0.2.1:106, [2001:db8::1]:106 or *:106",
+		    use->words[1]);
+		return;
+	}
+	if (is_listening_already(config, &listen)) {
+		config_error(use->errors, use->place,
+		    "listen: %s is there twice", use->words[1]);
+		return;
+	}
+	if (use->n_words > 2 &&
+	    setter_look_up(use, tls_modes, 3, use->words[2], &mode) == -1)
+		return;
+	listen.tls = (enum listen_tls)mode;
+	list = grow(use, config->listens, config->n_listens, sizeof(listen));
+	if (list == NULL)
+		return;
+	config->listens = list;
+	listen.address = setter_copy(use, use->words[1]);
+	setter_set_place(&listen.place, use->place);
+	config->listens[config->n_listens++] = listen;
+}
+
+void
+dumper_listen(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	for (size_t i = 0; i < config->n_listens; i++)
+		(void)fprintf(out, "%s %s %s\n", directive->name,
+		    config->listens[i].address,
+		    setter_word_of(tls_modes, 3, (int)config->listens[i].tls));
+}
+
+void
+setter_certificate(
+    const struct directive *directive, const struct directive_use *use)
+{
+	struct config *config = use->config;
+	struct config_pair *pair;
+	void *list;
+
+	(void)directive;
+	if (use->words[1][0] != '/') {
+		setter_complain(use, "is no absolute path");
+		return;
+	}
+	list = grow(use, config->pairs, config->n_pairs, sizeof(*pair));
+	if (list == NULL)
+		return;
+	config->pairs = list;
+	pair = &config->pairs[config->n_pairs++];
+	pair->certificate = setter_copy(use, use->words[1]);
+	setter_set_place(&pair->place, use->place);
+}
+
+void
+setter_key(const struct directive *directive, const struct directive_use *use)
+{
+	struct config *config = use->config;
+	struct config_pair *pair;
+
+	(void)directive;
+	if (use->words[1][0] != '/') {
+		setter_complain(use, "is no absolute path");
+		return;
+	}
+	if (config->n_pairs == 0) {
+		setter_complain(use, "has no tls-certificate before it");
+		return;
+	}
+	pair = &config->pairs[config->n_pairs - 1];
+	if (pair->key != NULL) {
+		config_error(use->errors, use->place,
+		    "tls-key: the tls-certificate before it has a key already");
+		return;
+	}
+	pair->key = setter_copy(use, use->words[1]);
+}
+
+/* Also writes the keys: their order is what ties them together. */
+void
+dumper_pairs(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	for (size_t i = 0; i < config->n_pairs; i++) {
+		setter_dump_word(
+		    directive->name, config->pairs[i].certificate, out);
+		setter_dump_word("tls-key", config->pairs[i].key, out);
+	}
+}
+
+static const struct word_value prompt_kinds[] = {
+	{ "password", PROMPT_PASSWORD },
+	{ "current", PROMPT_CURRENT },
+	{ "new", PROMPT_NEW },
+	{ "retype", PROMPT_RETYPE },
+	{ "refuse", PROMPT_REFUSE },
+};
+
+static int
+check_pattern(const struct directive_use *use, const char *pattern)
+{
+	char why[128];
+	regex_t regex;
+	int code;
+
+	if (strncmp(pattern, "(?i)", 4) == 0)
+		pattern += 4;
+	code = regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB);
+	if (code == 0) {
+		regfree(&regex);
+		return 0;
+	}
+	(void)regerror(code, NULL, why, sizeof(why));
+	config_error(use->errors, use->place,
+	    "pam-prompt: \"%s\": %s; it is a POSIX extended regular "
+	    "expression, with (?i) before it to ignore case",
+	    pattern, why);
+	return -1;
+}
+
+void
+setter_prompt(
+    const struct directive *directive, const struct directive_use *use)
+{
+	struct config *config = use->config;
+	struct wire_prompt *prompt = &config->prompts[config->n_prompts];
+	int kind;
+
+	(void)directive;
+	if (config->n_prompts == WIRE_PROMPTS_MAX) {
+		setter_complain(
+		    use, "there are 16 already, no more are allowed");
+		return;
+	}
+	if (strlen(use->words[2]) >= WIRE_PATTERN_SIZE) {
+		setter_complain(use, "the pattern is longer than 127 bytes");
+		return;
+	}
+	if (setter_look_up(use, prompt_kinds, 5, use->words[1], &kind) == -1 ||
+	    check_pattern(use, use->words[2]) == -1)
+		return;
+	prompt->kind = (uint32_t)kind;
+	wire_string_set(
+	    prompt->pattern, sizeof(prompt->pattern), use->words[2]);
+	config->n_prompts++;
+}
+
+void
+dumper_prompts(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	for (size_t i = 0; i < config->n_prompts; i++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "%s %s", directive->name,
+		    setter_word_of(
+			prompt_kinds, 5, (int)config->prompts[i].kind));
+		setter_dump_word(name, config->prompts[i].pattern, out);
+	}
+}
