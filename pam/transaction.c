@@ -374,10 +374,8 @@ on_begin(void *context, const void *message, int passed_fd)
 
 	(void)passed_fd;
 	memcpy(&t->begin, message, sizeof(t->begin));
-	if (!begin_ok(&t->begin)) {
-		tell_reason("the monitor is of another version, restart it");
+	if (!begin_ok(&t->begin))
 		return WIRE_BAD;
-	}
 	t->answers = answers_new(t->begin.prompts, t->begin.n_prompts);
 	if (t->answers != NULL)
 		t->conversation = conversation_new(t->answers);
@@ -408,7 +406,11 @@ serve(struct transaction *t, void *buf, size_t size)
 	}
 	if (result == WIRE_OK || result == WIRE_EOF)
 		return;
-	tell_reason("net broke the protocol");
+	/* The first message is the monitor's: after an upgrade it may be of
+	 * another size. */
+	tell_reason(t->state == STATE_START
+		? "helper and daemon are of different versions; restart it"
+		: "net broke the protocol");
 	t->outcome = OUTCOME_TEMPORARY;
 }
 
