@@ -1,0 +1,308 @@
+/*
+ * A passwd-file in its folder: finding, checking and locking it. Runs with the
+ * privilege of the program that loads the module, and as the folder's owner.
+ */
+#include "pam/passwd_file/store.h"
+
+#include <sys/file.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <security/_pam_types.h>
+
+#include "pam/passwd_file/actor.h"
+#include "pam/passwd_file/lock.h"
+
+#define READ_WAIT_MS  1000
+#define WRITE_WAIT_MS 5000
+
+#define FOLDER_FLAGS (O_PATH | O_DIRECTORY | O_CLOEXEC)
+
+static void
+forget(int *fd)
+{
+	if (*fd != -1)
+		(void)close(*fd);
+	*fd = -1;
+}
+
+void
+store_close(struct store *store)
+{
+	forget(&store->data_fd);
+	forget(&store->lock_fd);
+	forget(&store->dir_fd);
+}
+
+/* Not there, and of a user's making: then there is no such user. */
+static int
+complain_missing(const struct store *s, struct complaint *complaint)
+{
+	if (s->is_users && errno == ENOENT)
+		return complain(complaint, PAM_USER_UNKNOWN, NULL,
+		    "%s: no such file", s->path);
+	return complain_errno(complaint, 0, "cannot open", s->path);
+}
+
+/* The folder that the administrator named, whatever links it goes through.
+ * Returns where the rest of the path begins, or NULL. */
+static const char *
+open_fixed_folder(struct store *s, size_t len)
+{
+	char folder[PATH_MAX];
+
+	while (s->path[len - 1] != '/')
+		len--;
+	memcpy(folder, s->path, len);
+	folder[len] = '\0';
+	s->dir_fd = open(folder, FOLDER_FLAGS);
+	return s->dir_fd == -1 ? NULL : s->path + len;
+}
+
+/* Neither `.`, nor `..`, nor nothing. */
+static int
+is_harmless(const char *part, size_t len)
+{
+	return len > 0 && len <= NAME_MAX && strncmp(part, "..", len) != 0;
+}
+
+/* An ACL that lets others write shows as the group's bit. */
+static int
+check_folder(struct store *s, struct complaint *complaint)
+{
+	struct stat st;
+
+	if (fstat(s->dir_fd, &st) == -1)
+		return complain_errno(complaint, 0, "folder", s->path);
+	s->dir_owner = st.st_uid;
+	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return complain(complaint, PAM_AUTHINFO_UNAVAIL, NULL,
+		    "%s: a folder may be written by its group or by others; "
+		    "chmod go-w",
+		    s->path);
+	return 0;
+}
+
+static int
+step_into(struct store *s, const char *part)
+{
+	const uid_t before = actor_become(s->dir_owner);
+	const int fd = openat(s->dir_fd, part, FOLDER_FLAGS | O_NOFOLLOW);
+
+	actor_return(before);
+	forget(&s->dir_fd);
+	s->dir_fd = fd;
+	return fd == -1 ? -1 : 0;
+}
+
+/* The parts below it, one by one: none may lead out. */
+static int
+walk(struct store *s, const char *rest, struct complaint *complaint)
+{
+	for (;;) {
+		const size_t len = strcspn(rest, "/");
+
+		if (check_folder(s, complaint) == -1)
+			return -1;
+		if (!is_harmless(rest, len))
+			return complain(complaint, PAM_USER_UNKNOWN, NULL,
+			    "%s: leaves its folder", s->path);
+		memcpy(s->name, rest, len);
+		s->name[len] = '\0';
+		if (rest[len] == '\0')
+			return 0;
+		if (step_into(s, s->name) == -1)
+			return complain_missing(s, complaint);
+		rest += len + 1;
+	}
+}
+
+/* One link, and only to a neighbour. */
+static int
+follow_link(struct store *s, struct complaint *complaint)
+{
+	const uid_t before = actor_become(s->dir_owner);
+	char target[NAME_MAX + 1];
+	ssize_t n;
+
+	n = readlinkat(s->dir_fd, s->name, target, sizeof(target));
+	actor_return(before);
+	if (n == -1)
+		return 0;
+	if ((size_t)n >= sizeof(target) ||
+	    memchr(target, '/', (size_t)n) != NULL ||
+	    !is_harmless(target, (size_t)n))
+		return complain(complaint, PAM_AUTHINFO_UNAVAIL, NULL,
+		    "%s: is a link that leaves its folder; name the file "
+		    "itself in file=",
+		    s->path);
+	memcpy(s->name, target, (size_t)n);
+	s->name[n] = '\0';
+	return 0;
+}
+
+int
+store_open(struct store *store, const char *path, size_t fixed_len,
+    struct complaint *complaint)
+{
+	const char *rest;
+
+	memset(store, 0, sizeof(*store));
+	store->dir_fd = store->lock_fd = store->data_fd = -1;
+	store->is_users = path[fixed_len] != '\0';
+	(void)snprintf(store->path, sizeof(store->path), "%s", path);
+	rest = open_fixed_folder(store, fixed_len);
+	if (rest == NULL)
+		return complain_errno(
+		    complaint, 0, "cannot open its folder", store->path);
+	if (walk(store, rest, complaint) == -1)
+		return -1;
+	return follow_link(store, complaint);
+}
+
+static int
+check_file(const struct store *s, struct complaint *complaint)
+{
+	const char *fault = NULL;
+
+	if (!S_ISREG(s->data.st_mode))
+		fault = "is no regular file";
+	else if ((s->data.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		fault = "may be written by its group or by others; chmod go-w";
+	else if (s->data.st_nlink > 1)
+		fault = "has a second name (a hard link), which would keep the "
+			"old password; remove it";
+	if (fault == NULL)
+		return 0;
+	return complain(
+	    complaint, PAM_AUTHINFO_UNAVAIL, NULL, "%s: %s", s->path, fault);
+}
+
+static int
+open_as(const struct store *s, uid_t uid, int flags)
+{
+	const uid_t before = actor_become(uid);
+	const int fd = openat(
+	    s->dir_fd, s->name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	actor_return(before);
+	return fd;
+}
+
+/* As the folder's owner, or else as the file's own: who may write a folder need
+ * not be able to read what is in it. */
+static int
+open_data(struct store *s, int flags)
+{
+	struct stat st;
+	uid_t before;
+
+	forget(&s->data_fd);
+	s->data_fd = open_as(s, s->dir_owner, flags);
+	if (s->data_fd != -1 || errno != EACCES)
+		return s->data_fd == -1 ? -1 : 0;
+	before = actor_become(s->dir_owner);
+	if (fstatat(s->dir_fd, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		st.st_uid = s->dir_owner;
+	actor_return(before);
+	s->data_fd = open_as(s, st.st_uid, flags);
+	return s->data_fd == -1 ? -1 : 0;
+}
+
+/* Is the file that was opened still the one of that name? Whoever replaced it
+ * meanwhile has left us its predecessor. */
+static int
+is_current(struct store *s)
+{
+	const uid_t before = actor_become(s->dir_owner);
+	struct stat st;
+	int is_same;
+
+	is_same = fstat(s->data_fd, &s->data) == 0 &&
+	    fstatat(s->dir_fd, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_dev == s->data.st_dev && st.st_ino == s->data.st_ino;
+	actor_return(before);
+	return is_same;
+}
+
+int
+store_read(struct store *store, struct complaint *complaint)
+{
+	const uint64_t deadline = lock_now_ms() + READ_WAIT_MS;
+
+	do {
+		if (open_data(store, O_RDONLY) == -1)
+			return complain_missing(store, complaint);
+		/* Without the lock it is read as Dovecot reads it. */
+		(void)lock_take(store->data_fd, LOCK_SH, deadline);
+	} while (!is_current(store) && lock_now_ms() < deadline);
+	return check_file(store, complaint);
+}
+
+static int
+open_lock_file(struct store *s)
+{
+	char name[NAME_MAX + 16];
+	uid_t before;
+
+	if (s->lock_fd != -1)
+		return 0;
+	(void)snprintf(name, sizeof(name), ".%s.lock", s->name);
+	before = actor_become(s->dir_owner);
+	s->lock_fd = openat(s->dir_fd, name,
+	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	actor_return(before);
+	return s->lock_fd == -1 ? -1 : 0;
+}
+
+int
+store_probe(struct store *store, struct complaint *complaint)
+{
+	if (open_lock_file(store) == 0)
+		return 0;
+	return complain_errno(
+	    complaint, 1, "cannot open the lock file beside it", store->path);
+}
+
+static int
+complain_lock(const struct store *s, struct complaint *complaint)
+{
+	if (errno != EWOULDBLOCK)
+		return complain_errno(complaint, 1, "cannot lock", s->path);
+	return complain(complaint, PAM_AUTHTOK_LOCK_BUSY,
+	    "The password file is busy, try again later.",
+	    "%s: locked by another process for %d s", s->path,
+	    WRITE_WAIT_MS / 1000);
+}
+
+/* For writing, so that whoever waits for it can be given the new text; that is
+ * no reason to refuse where it may not be. */
+static int
+open_for_change(struct store *s)
+{
+	if (open_data(s, O_RDWR) == 0)
+		return 0;
+	return errno == EACCES ? open_data(s, O_RDONLY) : -1;
+}
+
+int
+store_lock(struct store *store, struct complaint *complaint)
+{
+	const uint64_t deadline = lock_now_ms() + WRITE_WAIT_MS;
+
+	if (store_probe(store, complaint) == -1)
+		return -1;
+	if (lock_take(store->lock_fd, LOCK_EX, deadline) == -1)
+		return complain_lock(store, complaint);
+	do {
+		if (open_for_change(store) == -1)
+			return complain_errno(
+			    complaint, 1, "cannot open", store->path);
+		if (lock_take(store->data_fd, LOCK_EX, deadline) == -1)
+			return complain_lock(store, complaint);
+	} while (!is_current(store));
+	return check_file(store, complaint);
+}
