@@ -81,7 +81,21 @@ copy(int in, off_t from, off_t to, int out)
 	return result;
 }
 
-/* ACL and SELinux's label among them. */
+/* Access lists, labels, and what the administrator has noted. Not what speaks
+ * of the content: a signature of the old one would be wrong for the new. */
+static int
+is_kept(const char *name)
+{
+	static const char *const kept[] = { "system.", "security.selinux",
+		"security.SMACK64", "user." };
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
+		if (strncmp(name, kept[i], strlen(kept[i])) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 static int
 keep_attribute(int from, int to, const char *name)
 {
@@ -105,7 +119,7 @@ keep_attributes(int from, int to)
 	if (n == -1)
 		return errno == ENOTSUP ? 0 : -1;
 	for (const char *p = names; p < names + n; p += strlen(p) + 1) {
-		if (keep_attribute(from, to, p) == -1)
+		if (is_kept(p) && keep_attribute(from, to, p) == -1)
 			return -1;
 	}
 	return 0;
