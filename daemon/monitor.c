@@ -340,14 +340,17 @@ static void
 child_ended(struct monitor *m, pid_t pid, int status)
 {
 	struct member *member = member_find(m, pid);
+	int was_helper;
 
 	if (member != NULL) {
 		member_ended(m, member, status);
 		return;
 	}
+	was_helper = helper_pool_reaped(m->helpers, pid, status);
 	/* A helper that was killed could not look after its own children. One
-	 * that ended well may have left one on purpose (pam_exec). */
-	if (helper_pool_reaped(m->helpers, pid, status) && WIFSIGNALED(status))
+	 * that ended well may have left one on purpose (pam_exec). What we have
+	 * killed as an orphan may have left some in turn. */
+	if (WIFSIGNALED(status) && (was_helper || WTERMSIG(status) == SIGKILL))
 		process_tree_kill_orphans(is_own_child, m);
 }
 

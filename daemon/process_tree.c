@@ -117,6 +117,24 @@ snapshot_take(struct snapshot *s)
 	return result;
 }
 
+/* The caller's own children, which the kernel names even where /proc is mounted
+ * with hidepid, and a helper that has the real uid of a user is not to be seen.
+ */
+static int
+snapshot_add_children(struct snapshot *s)
+{
+	FILE *file = fopen("/proc/thread-self/children", "re");
+	int result = 0;
+	int pid;
+
+	if (file == NULL)
+		return 0;
+	while (result == 0 && fscanf(file, "%d", &pid) == 1)
+		result = snapshot_add(s, (pid_t)pid, getpid());
+	(void)fclose(file);
+	return result;
+}
+
 static int
 is_marked(const struct snapshot *s, pid_t pid)
 {
@@ -179,7 +197,7 @@ stop_tree(struct snapshot *s, const struct selection *sel)
 	size_t n, n_before = 0;
 
 	for (int round = 0; round < MAX_ROUNDS; round++) {
-		if (snapshot_take(s) == -1)
+		if (snapshot_take(s) == -1 || snapshot_add_children(s) == -1)
 			return -1;
 		for (size_t i = 0; i < s->n; i++)
 			s->list[i].marked = selects(sel, &s->list[i]);

@@ -17,7 +17,8 @@ pid_t process_fork(void);
  * Kills root, a child of the caller that has not been waited for, and all its
  * descendants, in whatever sessions they are. A root that is a subreaper keeps
  * those that forked twice below itself. They are stopped first, so that none
- * can fork its way out. Reads /proc; without it only root's process group goes.
+ * can fork its way out. Reads /proc; without it only root's process group goes,
+ * and what /proc hides (hidepid) goes as an orphan, see below.
  */
 void process_tree_kill(pid_t root);
 

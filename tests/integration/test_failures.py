@@ -296,6 +296,19 @@ class HungInAuth(AuthHeld):
         self.assert_works_again()
 
 
+@needs_private_etc
+class HungUnseen(HungInAuth):
+    """The same, with a /proc that shows the monitor no process of a user."""
+
+    def setUp(self):
+        accounts.run(
+            *("mount", "-t", "proc", "-o", "hidepid=2,gid=12345"),
+            *("proc", "/proc"),
+        )
+        self.addCleanup(accounts.run, "umount", "/proc")
+        super().setUp()
+
+
 class HungInChange(Held):
     """The same, before pam_unix has written."""
 
