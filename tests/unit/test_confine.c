@@ -1,0 +1,139 @@
+/* The sandbox of net, from inside: what is left to a process that has been
+ * broken into, and that what it needs is among it. */
+#include "daemon/confine.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/unit/suite.h"
+
+#define IS_ALLOWED 7 /* exit status of a child that came that far */
+
+static char network_user[] = "nobody";
+
+struct call {
+	const char *name;
+	long number;
+	long arguments[4];
+	int sanitizer_has_it; /* it needs the call itself, or has it fail */
+};
+
+static const struct call forbidden[] = {
+	{ "execve", SYS_execve, { 0 }, 0 },
+	{ "execveat", SYS_execveat, { 0 }, 0 },
+	{ "clone", SYS_clone, { SIGCHLD }, 1 },
+	{ "openat", SYS_openat, { AT_FDCWD, 0, O_RDONLY }, 1 },
+	{ "unlinkat", SYS_unlinkat, { AT_FDCWD }, 0 },
+	{ "socket", SYS_socket, { AF_INET, SOCK_STREAM }, 0 },
+	{ "socketpair", SYS_socketpair, { AF_UNIX, SOCK_STREAM }, 0 },
+	{ "connect", SYS_connect, { 0 }, 0 },
+	{ "bind", SYS_bind, { 0 }, 0 },
+	{ "listen", SYS_listen, { 0 }, 0 },
+	{ "kill", SYS_kill, { 1 }, 0 },
+	{ "tgkill", SYS_tgkill, { 1, 1 }, 0 },
+	{ "ptrace", SYS_ptrace, { 0 }, 0 },
+	{ "process_vm_readv", SYS_process_vm_readv, { 1 }, 0 },
+	{ "setresuid", SYS_setresuid, { 0 }, 0 },
+	{ "capset", SYS_capset, { 0 }, 0 },
+	{ "prctl", SYS_prctl, { 0 }, 1 },
+	{ "seccomp", SYS_seccomp, { 0 }, 0 },
+	{ "chroot", SYS_chroot, { 0 }, 0 },
+	{ "mount", SYS_mount, { 0 }, 0 },
+	{ "unshare", SYS_unshare, { 0 }, 0 },
+	{ "setns", SYS_setns, { 0 }, 0 },
+	{ "bpf", SYS_bpf, { 0 }, 0 },
+	{ "userfaultfd", SYS_userfaultfd, { 0 }, 0 },
+	{ "memfd_create", SYS_memfd_create, { 0 }, 0 },
+	{ "keyctl", SYS_keyctl, { 0 }, 0 },
+	{ "io_uring_setup", SYS_io_uring_setup, { 1 }, 0 },
+	{ "ioctl", SYS_ioctl, { 0 }, 0 },
+	{ "setrlimit", SYS_prlimit64, { 0 }, 0 },
+	{ "fcntl(F_SETOWN)", SYS_fcntl, { 0, F_SETOWN, 1 }, 0 },
+	{ "mprotect", SYS_mprotect, { 0, 0, PROT_EXEC }, 1 },
+	{ "mmap(PROT_EXEC)", SYS_mmap,
+	    { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS },
+	    1 },
+};
+
+/* Some of these are only made where the kernel cannot tell the time in user
+ * space, as on many virtual machines. */
+static const struct call allowed[] = {
+	{ "clock_gettime", SYS_clock_gettime, { CLOCK_MONOTONIC }, 0 },
+#ifdef SYS_gettimeofday
+	{ "gettimeofday", SYS_gettimeofday, { 0 }, 0 },
+#endif
+#ifdef SYS_time
+	{ "time", SYS_time, { 0 }, 0 },
+#endif
+	{ "getrandom", SYS_getrandom, { 0 }, 0 },
+	{ "getpid", SYS_getpid, { 0 }, 0 },
+	{ "mmap", SYS_mmap,
+	    { 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS },
+	    0 },
+};
+
+/* The wait status of a child that confines itself and then makes the call. */
+static int
+status_of(const struct call *c)
+{
+	struct config config;
+	int status = 0;
+	pid_t pid = fork();
+
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0) {
+		memset(&config, 0, sizeof(config));
+		config.user = network_user;
+		confine_net(&config, 64);
+		(void)syscall(c->number, c->arguments[0], c->arguments[1],
+		    c->arguments[2], c->arguments[3], -1, 0);
+		_exit(IS_ALLOWED);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+START_TEST(test_net_is_killed_for_what_it_never_does)
+{
+	const struct call *c = &forbidden[_i];
+	int status;
+
+#ifdef POPPASSD_SANITIZE
+	if (c->sanitizer_has_it)
+		return;
+#endif
+	status = status_of(c);
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
+	    "%s: wait status %#x", c->name, (unsigned)status);
+}
+END_TEST
+
+START_TEST(test_net_may_do_what_it_needs)
+{
+	const struct call *c = &allowed[_i];
+	int status = status_of(c);
+
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == IS_ALLOWED,
+	    "%s: wait status %#x", c->name, (unsigned)status);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *tcase = tcase_create("confine");
+
+	tcase_add_loop_test(tcase, test_net_is_killed_for_what_it_never_does, 0,
+	    N_OF(forbidden));
+	tcase_add_loop_test(
+	    tcase, test_net_may_do_what_it_needs, 0, N_OF(allowed));
+	return suite_run("confine", tcase);
+}
