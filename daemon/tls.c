@@ -88,6 +88,21 @@ on_tls_server_name(SSL *ssl, int *alert, void *context)
 	return SSL_TLSEXT_ERR_NOACK;
 }
 
+/* A renegotiation is refused with a warning, and SSL_read() goes on with what
+ * comes next: another one, for a client that would keep us busy. Its first is
+ * its last word. */
+static void
+on_tls_message(int is_written, int version, int type, const void *bytes,
+    size_t len, SSL *ssl, void *context)
+{
+	(void)version;
+	(void)context;
+	if (is_written && type == SSL3_RT_ALERT && len == 2 &&
+	    ((const unsigned char *)bytes)[1] == SSL_AD_NO_RENEGOTIATION)
+		SSL_set_shutdown(
+		    ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+}
+
 /* Mozilla's intermediate configuration; what this OpenSSL does not know is
  * left out. */
 static int
@@ -126,6 +141,9 @@ make_context(struct tls_server *server)
 	(void)SSL_CTX_set_mode(ctx,
 	    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* Or SSL_read() would not return while key updates come. */
+	(void)SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
+	SSL_CTX_set_msg_callback(ctx, on_tls_message);
 	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	(void)SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_alpn_select_cb(ctx, on_tls_alpn, NULL);

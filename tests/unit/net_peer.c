@@ -14,11 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include "daemon/net.h"
+#include "tests/unit/self_signed.h"
 #include "tests/unit/suite.h"
 
 #define WAIT_MS     5000
@@ -90,27 +89,11 @@ send_bio(enum load_kind kind, BIO *bio)
 static void
 send_certificate(void)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *x = X509_new();
-	X509_NAME *name = X509_get_subject_name(x);
-	BIO *certificate = BIO_new(BIO_s_mem()), *pem = BIO_new(BIO_s_mem());
+	BIO *certificate, *key;
 
-	ck_assert_ptr_nonnull(key);
-	(void)ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-	(void)X509_gmtime_adj(X509_getm_notBefore(x), -3600);
-	(void)X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-	(void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-	    (const unsigned char *)"localhost", -1, -1, 0);
-	(void)X509_set_issuer_name(x, name);
-	(void)X509_set_pubkey(x, key);
-	ck_assert_int_gt(X509_sign(x, key, EVP_sha256()), 0);
-	ck_assert_int_eq(PEM_write_bio_X509(certificate, x), 1);
-	ck_assert_int_eq(
-	    PEM_write_bio_PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL), 1);
+	self_signed(&certificate, &key);
 	send_bio(LOAD_CERTIFICATE, certificate);
-	send_bio(LOAD_KEY, pem);
-	X509_free(x);
-	EVP_PKEY_free(key);
+	send_bio(LOAD_KEY, key);
 }
 
 static int
