@@ -18,6 +18,7 @@
 #include <openssl/x509.h>
 
 #include "common/secret.h"
+#include "daemon/tls.h"
 
 /* A chain with a few intermediates is below 20 KiB. */
 #define FILE_MAX (256 * 1024)
@@ -199,9 +200,31 @@ out:
 	return result;
 }
 
+/* What net will do with it, so that what OpenSSL has against it (a key that is
+ * too short, a weak digest) is said here, with the file's name. */
 static int
-load_pair(const struct config_pair *directive, struct config_errors *errors,
-    struct tls_pair *pair)
+check_use(const struct subject *certificate, const struct tls_pair *pair,
+    int minimum_version)
+{
+	struct tls_server *server = tls_server_new(minimum_version);
+	const char *why = strerror(errno);
+	int result = -1;
+
+	if (server != NULL)
+		result = tls_server_add(server, pair->certificate.bytes,
+		    pair->certificate.len, pair->key.bytes, pair->key.len,
+		    &why);
+	if (result == -1)
+		(void)complain(certificate, why,
+		    "OpenSSL does not serve it; make a new key and "
+		    "certificate");
+	tls_server_free(server);
+	return result;
+}
+
+static int
+load_pair(const struct config *config, const struct config_pair *directive,
+    struct config_errors *errors, struct tls_pair *pair)
 {
 	const struct subject certificate = { errors, &directive->place,
 		"tls-certificate", directive->certificate };
@@ -219,7 +242,9 @@ load_pair(const struct config_pair *directive, struct config_errors *errors,
 	if (load_file(&key, writable | S_IROTH, &pair->key) == -1 ||
 	    result == -1)
 		return -1;
-	return check_pair(&certificate, &key, pair);
+	if (check_pair(&certificate, &key, pair) == -1)
+		return -1;
+	return check_use(&certificate, pair, config->tls_minimum_version);
 }
 
 struct tls_files *
@@ -235,8 +260,8 @@ tls_files_load(const struct config *config, struct config_errors *errors)
 	}
 	files->n = config->n_pairs;
 	for (size_t i = 0; i < files->n; i++) {
-		if (load_pair(&config->pairs[i], errors, &files->pairs[i]) ==
-		    -1)
+		if (load_pair(config, &config->pairs[i], errors,
+			&files->pairs[i]) == -1)
 			failed = 1;
 	}
 	if (!failed)

@@ -13,10 +13,11 @@ struct tls_files;
 
 /*
  * Reads every pair that the configuration names and checks it: readable, PEM,
- * not encrypted, key of this certificate, valid now, key file not readable or
- * writable by others. What is wrong goes to errors, each with the file, the
- * date where it is about one, and what to do. NULL if anything was. The keys
- * live in secret memory. Blocks on the disk. Free with tls_files_free().
+ * not encrypted, key of this certificate, valid now, good enough for OpenSSL,
+ * key file not readable or writable by others. What is wrong goes to errors,
+ * each with the file, the date where it is about one, and what to do. NULL if
+ * anything was. The keys live in secret memory. Blocks on the disk. Free with
+ * tls_files_free().
  */
 struct tls_files *tls_files_load(
     const struct config *config, struct config_errors *errors);

@@ -48,6 +48,7 @@ def _openssl(*arguments):
 _KEY_OPTIONS = {
     "ecdsa": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
     "rsa": ("-newkey", "rsa:2048"),
+    "short-rsa": ("-newkey", "rsa:1024"),
 }
 
 

@@ -177,6 +177,10 @@ class Certificates(Configured):
         self.set_pair(first._replace(key=other.key))
         self.assert_refused(*self.daemon.pair_paths())
 
+    def test_too_weak(self):
+        self.set_pair(certificates.make(kind="short-rsa"))
+        self.assert_refused(self.daemon.pair_paths()[0], "too small")
+
     def test_key_that_others_can_read(self):
         path = self.daemon.pair_paths()[1]
         os.chmod(path, 0o644)
