@@ -195,6 +195,8 @@ on_worker_ready(void *context, struct worker *worker)
 {
 	struct monitor *m = context;
 
+	if (m->is_stopping)
+		return;
 	m->has_served = 1;
 	if (worker == m->successor)
 		reload_commit(m);
@@ -273,6 +275,7 @@ on_monitor_stop(evutil_socket_t fd, short what, void *context)
 	if (m->is_stopping)
 		return;
 	m->is_stopping = 1;
+	m->reload_is_wanted = 0;
 	log_event(LOG_LEVEL_NOTICE, "stop", NULL);
 	(void)event_del(m->restart_timer);
 	(void)event_add(m->stop_timer, &limit);

@@ -339,6 +339,36 @@ class Reload(Configured):
         with self.assertRaises(ConnectionRefusedError):
             Client(old)
 
+    def hold_a_reload(self):
+        """Starts one, and stops the new net process before it is ready."""
+        (serving,) = self.daemon.net_pids()
+        self.daemon.signal(signal.SIGHUP)
+        wait_until(
+            lambda: len(self.daemon.net_pids()) == 2, "the new net process"
+        )
+        (new,) = set(self.daemon.net_pids()) - {serving}
+        os.kill(new, signal.SIGSTOP)
+        wait_until(
+            lambda: processes.status(new)["State"].startswith("T"),
+            "it is stopped",
+        )
+        if processes.status(new)["Seccomp"] == "0":
+            return True
+        os.kill(new, signal.SIGCONT)  # too late
+        wait_until(lambda: self.daemon.net_pids() == [new], "it serves")
+        return False
+
+    def test_stop_ends_a_reload(self):
+        """And the reload that was to follow it."""
+        self.assertTrue(any(self.hold_a_reload() for _ in range(50)))
+        mark = self.daemon.log.mark()
+        self.daemon.signal(signal.SIGHUP)
+        self.daemon.stop()
+        text = "\n".join(self.daemon.log.lines[mark:])
+        self.assertIn("event=stop", text)
+        self.assertNotIn("event=ready", text)
+        self.assertNotIn("does not end", text)
+
     def test_many_reloads(self):
         mark = self.daemon.log.mark()
         for _ in range(20):
