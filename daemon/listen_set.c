@@ -17,6 +17,7 @@
 struct listen_socket {
 	struct sockaddr_storage sockaddr;
 	socklen_t sockaddr_len;
+	int is_v6_only;
 	int fd;
 };
 
@@ -38,6 +39,9 @@ advice_for(int error)
 		return "; this machine does not have the address";
 	case EAFNOSUPPORT:
 		return "; without IPv6 use `listen 0.0.0.0:106`";
+	case EBUSY:
+		return "; whether it serves IPv4 too changes only at a "
+		       "restart";
 	default:
 		return "";
 	}
@@ -51,6 +55,10 @@ wants_v6_only(const struct config *config, const struct config_listen *listen)
 	const struct sockaddr_in6 *in6 =
 	    (const struct sockaddr_in6 *)&listen->sockaddr;
 
+	if (in6->sin6_family != AF_INET6)
+		return 0;
+	if (!IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr))
+		return 1;
 	for (size_t i = 0; i < config->n_listens; i++) {
 		const struct sockaddr_in *in =
 		    (const struct sockaddr_in *)&config->listens[i].sockaddr;
@@ -95,18 +103,30 @@ open_socket(const struct config *config, const struct config_listen *directive)
 	return -1;
 }
 
-static int
-share_socket(
-    const struct listen_set *old, const struct config_listen *directive)
+static const struct listen_socket *
+find_socket(const struct listen_set *set, const struct config_listen *directive)
 {
-	for (size_t i = 0; old != NULL && i < old->n; i++) {
-		const struct listen_socket *s = &old->sockets[i];
+	for (size_t i = 0; set != NULL && i < set->n; i++) {
+		const struct listen_socket *s = &set->sockets[i];
 
 		if (s->sockaddr_len == directive->sockaddr_len &&
 		    memcmp(&s->sockaddr, &directive->sockaddr,
 			s->sockaddr_len) == 0)
-			return fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
+			return s;
 	}
+	return NULL;
+}
+
+/* A socket that is bound keeps IPV6_V6ONLY as it is. */
+static int
+share_or_open(const struct listen_socket *old, const struct config *config,
+    const struct config_listen *directive)
+{
+	if (old == NULL)
+		return open_socket(config, directive);
+	if (old->is_v6_only == wants_v6_only(config, directive))
+		return fcntl(old->fd, F_DUPFD_CLOEXEC, 3);
+	errno = EBUSY;
 	return -1;
 }
 
@@ -128,9 +148,9 @@ listen_set_open(const struct config *config, const struct listen_set *old,
 
 		s->sockaddr = directive->sockaddr;
 		s->sockaddr_len = directive->sockaddr_len;
-		s->fd = share_socket(old, directive);
-		if (s->fd == -1)
-			s->fd = open_socket(config, directive);
+		s->is_v6_only = wants_v6_only(config, directive);
+		s->fd = share_or_open(
+		    find_socket(old, directive), config, directive);
 		if (s->fd != -1)
 			continue;
 		failed = 1;

@@ -1,12 +1,14 @@
 """Configuration: checking, dumping, what keeps the daemon from starting, and
 the reload that is all or nothing."""
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import ssl
 import time
+import unittest
 
 import accounts
 import certificates
@@ -20,6 +22,14 @@ OLD = "old-secret-0"
 NEW = "new-secret-1"
 USER = "virt.user"
 EX_CONFIG = 78
+
+
+def has_ipv6():
+    with contextlib.suppress(OSError):
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+            return True
+    return False
 
 
 class Configured(harness.TestCase):
@@ -338,6 +348,35 @@ class Reload(Configured):
         self.connect().expect_open()
         with self.assertRaises(ConnectionRefusedError):
             Client(old)
+
+    def serve_on(self, *addresses):
+        """Starts anew with these; returns the configuration without the
+        last."""
+        port = self.daemon.port()
+        self.daemon.stop()
+        both = [f"listen {a}:{port} tls=implicit" for a in addresses]
+        others = [x for x in self.daemon.lines() if "listen" not in x]
+        self.daemon.write_config(others + both)
+        self.daemon.start()
+        self.connect().expect_open()
+        return others + both[:-1]
+
+    @unittest.skipUnless(has_ipv6(), "takes IPv6")
+    def test_ipv4_of_a_wildcard_is_not_lost(self):
+        """The socket cannot be made to serve it; nobody must believe so."""
+        lines = self.serve_on("[::]", "127.0.0.1")
+        self.daemon.write_config(lines)
+        text = self.reload("reload_failed")
+        self.assertIn("restart", text)
+        self.connect().expect_open()
+
+    @unittest.skipUnless(has_ipv6(), "takes IPv6")
+    def test_ipv6_address_does_not_care_for_ipv4(self):
+        lines = self.serve_on("[::1]", "127.0.0.1")
+        self.daemon.write_config(lines)
+        self.reload("reload_ok")
+        with self.assertRaises(ConnectionRefusedError):
+            self.connect()
 
     def hold_a_reload(self):
         """Starts one, and stops the new net process before it is ready."""
