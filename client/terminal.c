@@ -39,54 +39,96 @@ terminal_read_line(int fd, struct secret *out)
 	}
 }
 
-static const int fatal_signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM,
-	SIGTSTP };
-
-#define N_SIGNALS (sizeof(fatal_signals) / sizeof(*fatal_signals))
-
 static int tty = -1;
 static struct termios with_echo;
+static struct termios without_echo;
+static const char *prompt_shown;
 
-/* tcsetattr() is async-signal-safe, POSIX.1-2008. */
-static void
-on_signal(int number)
+static int
+hide_and_prompt(void)
 {
-	(void)tcsetattr(tty, TCSAFLUSH, &with_echo);
-	(void)signal(number, SIG_DFL);
-	(void)raise(number);
+	if (tcsetattr(tty, TCSAFLUSH, &without_echo) == -1 ||
+	    write(tty, prompt_shown, strlen(prompt_shown)) == -1)
+		return -1;
+	return 0;
 }
+
+/* All that these call is async-signal-safe, POSIX.1-2008. SIGTSTP alone comes
+ * back from raise(), behind SIGCONT. */
+static void
+on_ending_signal(int number)
+{
+	const int error = errno;
+	struct sigaction ours, standard = { .sa_handler = SIG_DFL };
+
+	(void)tcsetattr(tty, TCSAFLUSH, &with_echo);
+	(void)sigaction(number, &standard, &ours);
+	(void)raise(number);
+	(void)sigaction(number, &ours, NULL);
+	errno = error;
+}
+
+/* Whoever was stopped has shown its terminal to others. */
+static void
+on_continue(int number)
+{
+	const int error = errno;
+
+	(void)number;
+	(void)hide_and_prompt();
+	errno = error;
+}
+
+struct signal_rule {
+	int number;
+	void (*handler)(int number);
+};
+
+static const struct signal_rule signal_rules[] = {
+	{ SIGHUP, on_ending_signal },
+	{ SIGINT, on_ending_signal },
+	{ SIGQUIT, on_ending_signal },
+	{ SIGTERM, on_ending_signal },
+	{ SIGTSTP, on_ending_signal },
+	{ SIGCONT, on_continue },
+};
+
+#define N_SIGNALS (sizeof(signal_rules) / sizeof(*signal_rules))
 
 static void
 catch_signals(struct sigaction before[N_SIGNALS])
 {
-	struct sigaction action = { .sa_handler = on_signal };
+	for (size_t i = 0; i < N_SIGNALS; i++) {
+		/* So that raise() does it at once. */
+		const struct sigaction action = {
+			.sa_handler = signal_rules[i].handler,
+			.sa_flags = SA_NODEFER,
+		};
 
-	for (size_t i = 0; i < N_SIGNALS; i++)
-		(void)sigaction(fatal_signals[i], &action, &before[i]);
+		(void)sigaction(signal_rules[i].number, &action, &before[i]);
+	}
 }
 
 static void
 release_signals(const struct sigaction before[N_SIGNALS])
 {
 	for (size_t i = 0; i < N_SIGNALS; i++)
-		(void)sigaction(fatal_signals[i], &before[i], NULL);
+		(void)sigaction(signal_rules[i].number, &before[i], NULL);
 }
 
 static enum terminal_result
-ask_without_echo(const char *prompt, struct secret *out)
+ask_without_echo(struct secret *out)
 {
-	struct termios without_echo = with_echo;
 	struct sigaction before[N_SIGNALS];
 	enum terminal_result result = TERMINAL_ERROR;
 
+	without_echo = with_echo;
 	without_echo.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
 	catch_signals(before);
-	if (tcsetattr(tty, TCSAFLUSH, &without_echo) == 0) {
-		if (write(tty, prompt, strlen(prompt)) != -1)
-			result = terminal_read_line(tty, out);
-		(void)tcsetattr(tty, TCSAFLUSH, &with_echo);
-		(void)!write(tty, "\n", 1);
-	}
+	if (hide_and_prompt() == 0)
+		result = terminal_read_line(tty, out);
+	(void)tcsetattr(tty, TCSAFLUSH, &with_echo);
+	(void)!write(tty, "\n", 1);
 	release_signals(before);
 	return result;
 }
@@ -99,8 +141,9 @@ terminal_ask(const char *prompt, struct secret *out)
 	tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (tty == -1)
 		return TERMINAL_NONE;
+	prompt_shown = prompt;
 	if (tcgetattr(tty, &with_echo) == 0)
-		result = ask_without_echo(prompt, out);
+		result = ask_without_echo(out);
 	(void)close(tty);
 	tty = -1;
 	return result;

@@ -3,6 +3,7 @@ against servers that are broken or hostile."""
 
 import os
 import pty
+import select
 import socket
 import ssl
 import subprocess
@@ -17,6 +18,7 @@ CHANGED, REFUSED, UNKNOWN = 0, 1, 2
 USAGE, DATA, NO_HOST, UNAVAILABLE, TEMPORARY, PROTOCOL, NO_TLS = (
     (64, 65, 68, 69, 75, 76, 77)
 )
+STOP = "\x1a"  # Ctrl-Z
 OK_REPLIES = [b"200 hello\r\n", b"200 pass\r\n", b"200 new\r\n"]
 
 
@@ -143,26 +145,26 @@ class AgainstTheDaemon(harness.TestCase):
         self.assertEqual(status, PROTOCOL)
         self.assertIn("500 This port requires TLS.", text)
 
-    def on_terminal(self, answers):
+    def on_terminal(self, answers, *shell):
         """Types the answers at the prompts; the exit status and all that
-        the terminal showed."""
+        the terminal showed. shell: what runs the command, if not we do."""
+        words = (*shell, harness.program("bin/poppasswd"), "-u", USER)
         pid, terminal = pty.fork()
         if pid == 0:
-            os.execv(
-                harness.program("bin/poppasswd"),
-                ["poppasswd", "-u", USER, "--ca", self.ca, self.host()],
-            )
+            os.execvp(words[0], (*words, "--ca", self.ca, self.host()))
         shown = b""
         try:
-            while True:
+            while select.select([terminal], [], [], 20)[0]:
                 shown += os.read(terminal, 4096)
                 if answers and shown.endswith(b"word: "):
-                    os.write(terminal, answers.pop(0).encode() + b"\n")
+                    answer = answers.pop(0)
+                    end = "" if answer == STOP else "\n"
+                    os.write(terminal, (answer + end).encode())
                     shown += b"|"
         except OSError:
             pass
+        os.close(terminal)  # hangs up on what still waits
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        os.close(terminal)
         return status, shown.decode()
 
     def test_terminal_shows_no_password(self):
@@ -170,6 +172,17 @@ class AgainstTheDaemon(harness.TestCase):
         self.assertEqual(status, CHANGED, shown)
         for prompt in "Current", "New", "Retype new":
             self.assertIn(f"{prompt} password: |\r\n", shown)
+        self.assertNotIn("secret", shown)
+
+    def test_terminal_shows_no_password_after_a_stop(self):
+        """A shell with job control; it brings what was stopped back."""
+        shell = ("sh", "-mc", '"$@"; stty -a; fg; fg', "sh")
+        status, shown = self.on_terminal([STOP, OLD, NEW, STOP, NEW], *shell)
+        self.assertEqual(status, CHANGED, shown)
+        self.assertEqual(shown.count("Current password: |"), 2)
+        self.assertEqual(shown.count("Retype new password: |"), 2)
+        self.assertRegex(shown, r"\becho\b")
+        self.assertNotIn("-echo ", shown)
         self.assertNotIn("secret", shown)
 
     def test_terminal_wants_the_same_twice(self):
