@@ -317,6 +317,80 @@ START_TEST(test_auth_obeys_the_stack)
 }
 END_TEST
 
+struct odd {
+	const char *type; /* of the stack that pam_odd ends */
+	const char *trick;
+	enum outcome auth;
+	enum outcome change; /* if it comes to that */
+	const char *reason;
+};
+
+static const struct odd odds[] = {
+	{ "auth", "two", OUTCOME_AUTHENTICATED, OUTCOME_CHANGED, "" },
+	{ "auth", "none", OUTCOME_AUTHENTICATED, OUTCOME_CHANGED, "" },
+	{ "auth", "null", OUTCOME_AUTHENTICATED, OUTCOME_CHANGED, "" },
+	{ "auth", "user", OUTCOME_TEMPORARY, OUTCOME_NONE, "user name" },
+	{ "account", "user", OUTCOME_TEMPORARY, OUTCOME_NONE, "user name" },
+	{ "auth", "code", OUTCOME_TEMPORARY, OUTCOME_NONE,
+	    "no answer for the prompt \"One-time code: \"" },
+	{ "auth", "radio", OUTCOME_TEMPORARY, OUTCOME_NONE, "Conversation" },
+	{ "auth", "binary", OUTCOME_TEMPORARY, OUTCOME_NONE, "Conversation" },
+	{ "auth", "unsaid", OUTCOME_TEMPORARY, OUTCOME_NONE, "Conversation" },
+	/* pam_matrix has written: nobody knows. */
+	{ "password", "user", OUTCOME_AUTHENTICATED, OUTCOME_UNKNOWN,
+	    "user name" },
+	{ "password", "radio", OUTCOME_AUTHENTICATED, OUTCOME_UNKNOWN,
+	    "Conversation" },
+	{ "password", "null", OUTCOME_AUTHENTICATED, OUTCOME_CHANGED, "" },
+};
+
+static void
+append_odd(const char *type, const char *trick)
+{
+	char text[1024];
+
+	(void)snprintf(text, sizeof(text),
+	    STACK_MATRIX "%s required " PAM_ODD " %s\n", folder, folder, type,
+	    trick);
+	write_file("service", text);
+}
+
+START_TEST(test_odd_modules_are_survived)
+{
+	const struct odd *odd = &odds[_i];
+	enum outcome last = odd->auth;
+
+	append_odd(odd->type, odd->trick);
+	start("admitted");
+	begin();
+	ck_assert_int_eq(ask(TXN_AUTH, "old"), odd->auth);
+	if (odd->auth == OUTCOME_AUTHENTICATED) {
+		last = odd->change;
+		ck_assert_int_eq(ask(TXN_CHANGE, "new"), last);
+	}
+	ck_assert_int_eq(exit_status(), last);
+	ck_assert_ptr_nonnull(strstr(reason(), odd->reason));
+	assert_account(odd->change == OUTCOME_NONE ? "demo:old:service"
+						   : "demo:new:service");
+}
+END_TEST
+
+/* The exit status of a module is none of the verdicts. */
+START_TEST(test_module_that_exits_says_nothing)
+{
+	struct txn_answer m;
+	size_t len;
+
+	append_odd("auth", "exit");
+	start("admitted");
+	begin();
+	send_secret(TXN_AUTH, "old");
+	ck_assert_int_eq(
+	    wire_recv(transaction, &m, sizeof(m), &len, NULL), WIRE_EOF);
+	ck_assert_int_eq(exit_status(), OUTCOME_NONE);
+}
+END_TEST
+
 START_TEST(test_change_that_stores_nothing_is_none)
 {
 	char text[1024];
@@ -369,6 +443,9 @@ main(void)
 	tcase_add_test(tcase, test_auth_without_begin);
 	tcase_add_test(tcase, test_broken_secret_breaks_the_protocol);
 	tcase_add_loop_test(tcase, test_auth_obeys_the_stack, 0, N_OF(stacks));
+	tcase_add_loop_test(
+	    tcase, test_odd_modules_are_survived, 0, N_OF(odds));
+	tcase_add_test(tcase, test_module_that_exits_says_nothing);
 	tcase_add_test(tcase, test_change_that_stores_nothing_is_none);
 	tcase_add_test(tcase, test_started_by_hand);
 	return suite_run("transaction", tcase);

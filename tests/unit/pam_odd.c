@@ -1,0 +1,174 @@
+/*
+ * A PAM module that does what modules may do and few do, for the tests of the
+ * helper. Its first argument says what.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <security/pam_modules.h>
+
+static int
+converse(pam_handle_t *pam, int n, const struct pam_message **messages,
+    struct pam_response **responses)
+{
+	const void *item = NULL;
+	const struct pam_conv *conv;
+
+	if (pam_get_item(pam, PAM_CONV, &item) != PAM_SUCCESS || item == NULL)
+		return PAM_SYSTEM_ERR;
+	conv = item;
+	return conv->conv(n, messages, responses, conv->appdata_ptr);
+}
+
+/* One message, whose answer is thrown away. */
+static int
+say(pam_handle_t *pam, int style, const char *text)
+{
+	const struct pam_message message = { .msg_style = style, .msg = text };
+	const struct pam_message *messages[] = { &message };
+	struct pam_response *responses = NULL;
+	int code = converse(pam, 1, messages, &responses);
+
+	if (responses != NULL)
+		free(responses->resp);
+	free(responses);
+	return code;
+}
+
+static int
+change_user(pam_handle_t *pam)
+{
+	return pam_set_item(pam, PAM_USER, "somebody-else");
+}
+
+static int
+ask_in_two_messages(pam_handle_t *pam)
+{
+	const struct pam_message text = { PAM_TEXT_INFO, "Welcome." };
+	const struct pam_message prompt = { PAM_PROMPT_ECHO_OFF, "Password: " };
+	const struct pam_message *messages[] = { &text, &prompt };
+	struct pam_response *responses = NULL;
+	int code = converse(pam, 2, messages, &responses);
+
+	if (code != PAM_SUCCESS)
+		return code;
+	if (responses == NULL || responses[0].resp != NULL ||
+	    responses[1].resp == NULL || strcmp(responses[1].resp, "old") != 0)
+		code = PAM_AUTH_ERR;
+	if (responses != NULL)
+		free(responses[1].resp);
+	free(responses);
+	return code;
+}
+
+static int
+ask_for_nothing(pam_handle_t *pam)
+{
+	struct pam_response *responses = NULL;
+
+	return converse(pam, 0, NULL, &responses) == PAM_CONV_ERR
+	    ? PAM_SUCCESS
+	    : PAM_SYSTEM_ERR;
+}
+
+static int
+want_no_response(pam_handle_t *pam)
+{
+	const struct pam_message text = { PAM_TEXT_INFO, "Welcome." };
+	const struct pam_message *messages[] = { &text };
+
+	return converse(pam, 1, messages, NULL) == PAM_CONV_ERR
+	    ? PAM_SUCCESS
+	    : PAM_SYSTEM_ERR;
+}
+
+static int
+ask_for_a_code(pam_handle_t *pam)
+{
+	return say(pam, PAM_PROMPT_ECHO_OFF, "One-time code: ");
+}
+
+static int
+offer_a_choice(pam_handle_t *pam)
+{
+	return say(pam, PAM_RADIO_TYPE, "Yes or no?");
+}
+
+static int
+speak_binary(pam_handle_t *pam)
+{
+	return say(pam, PAM_BINARY_PROMPT, "\x01\x02");
+}
+
+static int
+ask_without_a_prompt(pam_handle_t *pam)
+{
+	return say(pam, PAM_PROMPT_ECHO_OFF, NULL);
+}
+
+static int
+leave(pam_handle_t *pam)
+{
+	(void)pam;
+	exit(0);
+}
+
+struct trick {
+	const char *name;
+	int (*play)(pam_handle_t *pam);
+};
+
+static const struct trick tricks[] = {
+	{ "user", change_user },
+	{ "two", ask_in_two_messages },
+	{ "none", ask_for_nothing },
+	{ "null", want_no_response },
+	{ "code", ask_for_a_code },
+	{ "radio", offer_a_choice },
+	{ "binary", speak_binary },
+	{ "unsaid", ask_without_a_prompt },
+	{ "exit", leave },
+};
+
+static int
+play(pam_handle_t *pam, int argc, const char **argv)
+{
+	for (size_t i = 0; i < sizeof(tricks) / sizeof(*tricks); i++) {
+		if (argc > 0 && strcmp(tricks[i].name, argv[0]) == 0)
+			return tricks[i].play(pam);
+	}
+	return PAM_SERVICE_ERR;
+}
+
+int
+pam_sm_authenticate(pam_handle_t *pam, int flags, int argc, const char **argv)
+{
+	(void)flags;
+	return play(pam, argc, argv);
+}
+
+int
+pam_sm_setcred(pam_handle_t *pam, int flags, int argc, const char **argv)
+{
+	(void)pam;
+	(void)flags;
+	(void)argc;
+	(void)argv;
+	return PAM_SUCCESS;
+}
+
+int
+pam_sm_acct_mgmt(pam_handle_t *pam, int flags, int argc, const char **argv)
+{
+	(void)flags;
+	return play(pam, argc, argv);
+}
+
+/* Only in the second of the two passes, which writes. */
+int
+pam_sm_chauthtok(pam_handle_t *pam, int flags, int argc, const char **argv)
+{
+	if ((flags & PAM_PRELIM_CHECK) != 0)
+		return PAM_SUCCESS;
+	return play(pam, argc, argv);
+}
