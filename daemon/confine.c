@@ -38,7 +38,9 @@ limit_resources(rlim_t n_files)
 	const struct rlimit none = { .rlim_cur = 0, .rlim_max = 0 };
 
 	if (setrlimit(RLIMIT_NOFILE, &files) == -1)
-		fatal(EX_OSERR, "confine: RLIMIT_NOFILE of %ju: %s",
+		fatal(EX_OSERR,
+		    "confine: cannot have %ju open files: %s; raise the hard "
+		    "limit (ulimit -Hn) or lower max-sessions",
 		    (uintmax_t)n_files, strerror(errno));
 	if (setrlimit(RLIMIT_CORE, &none) == -1 ||
 	    setrlimit(RLIMIT_FSIZE, &none) == -1 ||
