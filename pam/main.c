@@ -74,15 +74,37 @@ become_user(const char *text)
 		    strerror(errno));
 }
 
-/* As for passwd(1): nothing but the monitor's SIGKILL ends a commit. */
 static void
-ignore_signals(void)
+on_unwanted_signal(int number)
 {
-	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE,
-		SIGTERM, SIGTSTP };
+	(void)number;
+}
 
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
-		(void)signal(ignored[i], SIG_IGN);
+/* As for passwd(1): nothing but the monitor's SIGKILL ends a commit. Not by
+ * SIG_IGN, which what a module starts would inherit. */
+static void
+outlive_signals(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE,
+		SIGTERM, SIGTSTP };
+	const struct sigaction action = { .sa_handler = on_unwanted_signal,
+		.sa_flags = SA_RESTART };
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		(void)sigaction(signals[i], &action, NULL);
+}
+
+/* The monitor has raised it for net. Modules use select(), and programs close
+ * every number below the limit before they do anything else. */
+static void
+limit_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur <= 1024)
+		return;
+	limit.rlim_cur = 1024;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static void
@@ -90,7 +112,8 @@ prepare_process(void)
 {
 	const struct rlimit none = { .rlim_cur = 0, .rlim_max = 0 };
 
-	ignore_signals();
+	outlive_signals();
+	limit_files();
 	(void)umask(077);
 	(void)setrlimit(RLIMIT_CORE, &none);
 	(void)prctl(PR_SET_DUMPABLE, IS_DUMPABLE, 0, 0, 0);

@@ -2,6 +2,9 @@
 
 import os
 import pwd
+import shutil
+import tempfile
+import unittest.mock
 
 import accounts
 import harness
@@ -157,6 +160,56 @@ class AsRoot(Net, harness.TestCase):
             self.assertEqual(client.line(), ASK_NEW)
         self.assertLessEqual({int(d) for d in descriptors}, set(range(8)))
         self.assertNotIn(OLD.encode(), command)
+
+
+class Modules(harness.TestCase):
+    """What PAM's modules, and what they start, find."""
+
+    SCRIPT = """\
+#!/bin/sh
+case $PAM_TYPE in {kind}) ;; *) exit 0 ;; esac
+{{ env; grep SigIgn /proc/self/status; ulimit -Sn; pwd; umask; }} >{out}
+"""
+
+    def look(self, kind):
+        """Lines that a script prints when a stack of this kind runs it."""
+        folder = tempfile.mkdtemp(prefix="poppassd-modules.")
+        self.addCleanup(shutil.rmtree, folder)
+        os.chmod(folder, 0o777)
+        script = os.path.join(folder, "script")
+        out = os.path.join(folder, "out")
+        with open(script, "w", encoding="ascii") as file:
+            file.write(self.SCRIPT.format(kind=kind, out=out))
+        os.chmod(script, 0o755)
+        line = f"{kind} required pam_exec.so quiet {script}\n"
+        daemon = self.start_daemon(
+            Matrix({"virt.user": OLD}, line), listens=("implicit",)
+        )
+        reply, _ = change(daemon.port(), "virt.user", OLD, NEW)
+        self.assertEqual(reply, CHANGED)
+        with open(out, encoding="ascii") as file:
+            return file.read().splitlines()
+
+    @unittest.mock.patch.dict(
+        os.environ, {"LANG": "de_DE.UTF-8", "LANGUAGE": "de", "IFS": "x"}
+    )
+    def test_what_they_find(self):
+        for kind in ("auth", "account", "password"):
+            with self.subTest(kind):
+                *lines, ignored, files, folder, mask = self.look(kind)
+                self.assertEqual(
+                    sorted(line for line in lines if line[:4] != "PWD="),
+                    [
+                        "PAM_RHOST=127.0.0.1",
+                        "PAM_SERVICE=poppassd",
+                        "PAM_TTY=poppassd",
+                        f"PAM_TYPE={kind}",
+                        "PAM_USER=virt.user",
+                    ],
+                )
+                self.assertEqual(ignored.split()[1], NONE)
+                self.assertLessEqual(int(files), 1024)
+                self.assertEqual((folder, mask), ("/", "0077"))
 
 
 class NotAsRoot(Net, harness.TestCase):
