@@ -11,6 +11,7 @@
 
 #include "conf/directives.h"
 #include "conf/parser.h"
+#include "conf/setter_tools.h"
 
 void
 config_error(struct config_errors *errors, const struct config_place *place,
@@ -47,9 +48,12 @@ static void
 share_keys(struct config *config)
 {
 	for (size_t i = 0; i < config->n_pairs; i++) {
-		if (config->pairs[i].key == NULL)
-			config->pairs[i].key =
-			    strdup(config->pairs[i].certificate);
+		struct config_pair *pair = &config->pairs[i];
+
+		if (pair->key != NULL)
+			continue;
+		pair->key = strdup(pair->certificate);
+		setter_set_place(&pair->key_place, &pair->place);
 	}
 }
 
@@ -146,6 +150,7 @@ config_free(struct config *config)
 		free(config->pairs[i].certificate);
 		free(config->pairs[i].key);
 		free(config->pairs[i].place.file);
+		free(config->pairs[i].key_place.file);
 	}
 	free(config->listens);
 	free(config->pairs);

@@ -38,6 +38,7 @@ struct config_pair {
 	char *certificate; /* path */
 	char *key;         /* path; the certificate's if no tls-key follows */
 	struct config_place place;
+	struct config_place key_place;
 };
 
 enum config_choice {

@@ -134,6 +134,7 @@ setter_key(const struct directive *directive, const struct directive_use *use)
 		return;
 	}
 	pair->key = setter_copy(use, use->words[1]);
+	setter_set_place(&pair->key_place, use->place);
 }
 
 /* Also writes the keys: their order is what ties them together. */

@@ -228,7 +228,7 @@ load_pair(const struct config *config, const struct config_pair *directive,
 {
 	const struct subject certificate = { errors, &directive->place,
 		"tls-certificate", directive->certificate };
-	const struct subject key = { errors, &directive->place, "tls-key",
+	const struct subject key = { errors, &directive->key_place, "tls-key",
 		directive->key };
 	int is_one_file = strcmp(directive->certificate, directive->key) == 0;
 	const mode_t writable = S_IWGRP | S_IWOTH;

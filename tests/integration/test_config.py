@@ -152,11 +152,14 @@ class Certificates(Configured):
         self.daemon.install_pairs()
 
     def test_missing(self):
-        for path in self.daemon.pair_paths():
+        names = ("tls-certificate", "tls-key")
+        starts = [line.split()[0] for line in self.daemon.lines()]
+        for name, path in zip(names, self.daemon.pair_paths()):
             with self.subTest(path):
                 self.daemon.install_pairs()
                 os.unlink(path)
-                self.assert_refused(path, "No such file")
+                place = f"{self.daemon.config}:{starts.index(name) + 1}: "
+                self.assert_refused(f"{place}{name} {path}: No such file")
 
     def test_unreadable(self):
         """As root there are no unreadable files: as nobody."""
