@@ -160,5 +160,9 @@ config_free(struct config *config)
 	free(config->pam_service_place.file);
 	free(config->pam_confdir);
 	free(config->greeting);
+	free(config->allow_from.all);
+	free(config->deny_from.all);
+	free(config->trusted_clients.all);
+	free(config->proxy_trust.all);
 	free(config);
 }

@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "common/wire.h"
+#include "conf/cidr.h"
 
 /* Where a value was set; file is NULL for a default. */
 struct config_place {
@@ -62,7 +63,11 @@ struct config {
 	struct config_place pam_service_place;
 	char *pam_confdir;
 	enum config_choice pam_dac_override;
-	char *greeting; /* without "200 "; one line */
+	char *greeting;              /* without "200 "; one line */
+	struct cidr_list allow_from; /* empty: all */
+	struct cidr_list deny_from;
+	struct cidr_list trusted_clients;
+	struct cidr_list proxy_trust;
 	uid_t min_uid;
 	int virtual_users;
 	unsigned greeting_delay_ms;

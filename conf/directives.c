@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "conf/lexer.h"
 #include "conf/setters.h"
 
 #define GREETING_MAX 500
@@ -14,6 +15,10 @@
 #define DURATION   .set = setter_duration, .dump = dumper_duration
 #define NUMBER     .set = setter_number, .dump = dumper_number
 #define STRING     .dump = dumper_string
+#define NETWORKS   .set = setter_cidrs, .dump = dumper_cidrs
+
+/* As many as a line has room for, beside the name. */
+#define MANY (LEXER_WORDS_MAX - 1)
 
 const struct directive directives[] = {
 	{ "listen", 1, 2, 1, "[::]:106 tls=auto", .set = setter_listen,
@@ -36,6 +41,10 @@ const struct directive directives[] = {
 	{ "min-uid", 1, 1, 0, "1000", 1, INT_MAX, AT(min_uid), NUMBER },
 	{ "virtual-users", 1, 1, 0, "no", AT(virtual_users),
 	    .set = setter_yes_no, .dump = dumper_yes_no },
+	{ "allow-from", 1, MANY, 1, NULL, AT(allow_from), NETWORKS },
+	{ "deny-from", 1, MANY, 1, NULL, AT(deny_from), NETWORKS },
+	{ "trusted-clients", 1, MANY, 1, NULL, AT(trusted_clients), NETWORKS },
+	{ "proxy-trust", 1, MANY, 1, NULL, AT(proxy_trust), NETWORKS },
 	{ "greeting", 1, 1, 0, NULL, 1, GREETING_MAX, AT(greeting), STRING,
 	    .set = setter_greeting },
 	{ "greeting-delay", 1, 1, 0, "500ms", 0, 5000, AT(greeting_delay_ms),

@@ -26,6 +26,18 @@ setter_copy(const struct directive_use *use, const char *word)
 	return p;
 }
 
+void *
+setter_grow(const struct directive_use *use, void *list, size_t n, size_t size)
+{
+	char *p = reallocarray(list, n + 1, size);
+
+	if (p == NULL)
+		setter_complain(use, strerror(errno));
+	else
+		memset(p + n * size, 0, size);
+	return p;
+}
+
 int
 setter_look_up(const struct directive_use *use, const struct word_value *values,
     size_t n, const char *word, int *value)

@@ -8,6 +8,13 @@
 
 #include "conf/directives.h"
 
+/* The member of struct config that a directive sets. */
+#define MEMBER(type, config, directive)                                        \
+	((type *)(void *)((char *)(config) + (directive)->offset))
+#define CONST_MEMBER(type, config, directive)                                  \
+	((type const *)(const void *)((const char *)(config) +                 \
+	    (directive)->offset))
+
 /* A word of a directive that is one of a few. */
 struct word_value {
 	const char *word;
@@ -19,6 +26,11 @@ void setter_complain(const struct directive_use *use, const char *what);
 
 /* A copy of the word, to free; NULL after a report if there is no memory. */
 char *setter_copy(const struct directive_use *use, const char *word);
+
+/* A list of n elements of so many bytes each, with room for one more, zeroed;
+ * NULL after a report, and the list as it was, if there is no memory. */
+void *setter_grow(
+    const struct directive_use *use, void *list, size_t n, size_t size);
 
 /* The value of a word, or -1 after a report that names all n of them. */
 int setter_look_up(const struct directive_use *use,

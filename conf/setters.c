@@ -12,12 +12,6 @@
 #include "conf/lexer.h"
 #include "conf/setter_tools.h"
 
-#define MEMBER(type, config, directive)                                        \
-	((type *)(void *)((char *)(config) + (directive)->offset))
-#define CONST_MEMBER(type, config, directive)                                  \
-	((type const *)(const void *)((const char *)(config) +                 \
-	    (directive)->offset))
-
 static void
 format_duration(char *out, size_t size, unsigned ms)
 {

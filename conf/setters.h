@@ -10,6 +10,8 @@
 /* Each reports what is wrong through use->errors, and then sets nothing. */
 void setter_certificate(
     const struct directive *directive, const struct directive_use *use);
+void setter_cidrs(
+    const struct directive *directive, const struct directive_use *use);
 void setter_dac_override(
     const struct directive *directive, const struct directive_use *use);
 void setter_duration(
@@ -42,6 +44,8 @@ void setter_yes_no(
     const struct directive *directive, const struct directive_use *use);
 
 /* Each writes whole lines, which its setter reads back. */
+void dumper_cidrs(
+    const struct directive *directive, const struct config *config, FILE *out);
 void dumper_dac_override(
     const struct directive *directive, const struct config *config, FILE *out);
 void dumper_duration(

@@ -1,8 +1,7 @@
 /*
  * Setters and dumpers of directives that may be repeated: listen, the pairs of
- * certificate and key, prompts. Pure.
+ * certificate and key, prompts, networks. Pure.
  */
-#include <errno.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,19 +9,6 @@
 #include "conf/address.h"
 #include "conf/setter_tools.h"
 #include "conf/setters.h"
-
-/* Room for one more, of so many bytes each. */
-static void *
-grow(const struct directive_use *use, void *list, size_t n, size_t size)
-{
-	char *p = reallocarray(list, n + 1, size);
-
-	if (p == NULL)
-		setter_complain(use, strerror(errno));
-	else
-		memset(p + n * size, 0, size);
-	return p;
-}
 
 static const struct word_value tls_modes[] = {
 	{ "tls=auto", LISTEN_TLS_AUTO },
@@ -71,7 +57,8 @@ setter_listen(
 	    setter_look_up(use, tls_modes, 3, use->words[2], &mode) == -1)
 		return;
 	listen.tls = (enum listen_tls)mode;
-	list = grow(use, config->listens, config->n_listens, sizeof(listen));
+	list = setter_grow(
+	    use, config->listens, config->n_listens, sizeof(listen));
 	if (list == NULL)
 		return;
 	config->listens = list;
@@ -103,7 +90,7 @@ setter_certificate(
 		setter_complain(use, "is no absolute path");
 		return;
 	}
-	list = grow(use, config->pairs, config->n_pairs, sizeof(*pair));
+	list = setter_grow(use, config->pairs, config->n_pairs, sizeof(*pair));
 	if (list == NULL)
 		return;
 	config->pairs = list;
@@ -217,5 +204,72 @@ dumper_prompts(
 		    setter_word_of(
 			prompt_kinds, 5, (int)config->prompts[i].kind));
 		setter_dump_word(name, config->prompts[i].pattern, out);
+	}
+}
+
+/* The whole configuration has to fit what the monitor sends net at once. */
+#define CIDRS_MAX 1024
+
+static int
+parse_cidr(const struct directive_use *use, const char *word, struct cidr *cidr)
+{
+	char text[CIDR_TEXT_SIZE];
+
+	switch (cidr_parse(word, cidr)) {
+	case CIDR_OK:
+		return 0;
+	case CIDR_HOST_BITS:
+		cidr_format(cidr, text);
+		config_error(use->errors, use->place,
+		    "%s: %s: bits are set behind the network's; did you mean "
+		    "%s?",
+		    use->words[0], word, text);
+		break;
+	case CIDR_BAD:
+		config_error(use->errors, use->place,
+		    "%s: \"%s\" is no network; write it as 192.0.2.0/24, "
+		    "2001:db8::/32, one address or unix",
+		    use->words[0], word);
+		break;
+	}
+	return -1;
+}
+
+void
+setter_cidrs(const struct directive *directive, const struct directive_use *use)
+{
+	struct cidr_list *list =
+	    MEMBER(struct cidr_list, use->config, directive);
+
+	for (size_t i = 1; i < use->n_words; i++) {
+		struct cidr cidr;
+		struct cidr *all;
+
+		if (parse_cidr(use, use->words[i], &cidr) == -1)
+			continue;
+		if (list->n == CIDRS_MAX) {
+			setter_complain(
+			    use, "there are 1024 already, no more are allowed");
+			return;
+		}
+		all = setter_grow(use, list->all, list->n, sizeof(cidr));
+		if (all == NULL)
+			return;
+		list->all = all;
+		list->all[list->n++] = cidr;
+	}
+}
+
+void
+dumper_cidrs(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	const struct cidr_list *list =
+	    CONST_MEMBER(struct cidr_list, config, directive);
+	char text[CIDR_TEXT_SIZE];
+
+	for (size_t i = 0; i < list->n; i++) {
+		cidr_format(&list->all[i], text);
+		(void)fprintf(out, "%s %s\n", directive->name, text);
 	}
 }

@@ -88,6 +88,10 @@ static const char *const good_lines[] = {
 	"pam-dac-override yes\n",
 	"min-uid 1\n",
 	"virtual-users yes\n",
+	"allow-from 192.0.2.0/24 2001:db8::/32 unix\nallow-from ::1\n",
+	"deny-from 203.0.113.7\n",
+	"trusted-clients 10.0.0.0/8 unix\n",
+	"proxy-trust ::ffff:192.0.2.0/120\n",
 	"greeting hi\n",
 	"greeting-delay 0ms\n",
 	"handshake-timeout 1s\n",
@@ -152,6 +156,11 @@ static const struct bad_line bad_lines[] = {
 	{ "pam-prompt new \"(\"\n", "POSIX extended regular expression" },
 	{ "min-uid 0\n", "out of range, 1 to" },
 	{ "virtual-users maybe\n", "none of: yes, no" },
+	{ "allow-from 192.0.2.0/33\n",
+	    "test:2: allow-from: \"192.0.2.0/33\" is no network" },
+	{ "deny-from 192.0.2.1/24\n", "did you mean 192.0.2.0/24?" },
+	{ "proxy-trust localhost\n", "\"localhost\" is no network" },
+	{ "trusted-clients\n", "wants 1 to 15 values, not 0" },
 	{ "greeting \"\xc3\xbc\"\n", "not printable ASCII" },
 	{ "greeting-delay 6s\n", "out of range, 0s to 5s are allowed" },
 	{ "change-timeout 999ms\n", "out of range, 1s to 1m" },
@@ -205,6 +214,27 @@ START_TEST(test_parse_bounds_prompts)
 }
 END_TEST
 
+START_TEST(test_parse_bounds_networks)
+{
+	static char text[64 * 1024] = CERTIFICATE;
+	struct config *c;
+	char line[64];
+
+	for (unsigned i = 0; i < 1024; i++) {
+		(void)snprintf(line, sizeof(line), "deny-from 10.0.%u.%u\n",
+		    i / 256, i % 256);
+		(void)strcat(text, line);
+	}
+	c = parse(text);
+	ck_assert_msg(c != NULL, "%s", said);
+	ck_assert_uint_eq(c->deny_from.n, 1024);
+	config_free(c);
+	(void)strcat(text, "deny-from 10.1.0.0\n");
+	ck_assert_ptr_null(parse(text));
+	ck_assert_ptr_nonnull(strstr(said, "1024 already"));
+}
+END_TEST
+
 START_TEST(test_parse_maps_addresses)
 {
 	struct config *c =
@@ -244,6 +274,7 @@ main(void)
 	tcase_add_test(tcase, test_parse_wants_a_certificate);
 	tcase_add_test(tcase, test_parse_wants_the_certificate_before_its_key);
 	tcase_add_test(tcase, test_parse_bounds_prompts);
+	tcase_add_test(tcase, test_parse_bounds_networks);
 	tcase_add_test(tcase, test_parse_maps_addresses);
 	tcase_add_test(tcase, test_suggest_is_silent_about_what_is_far);
 	return suite_run("config", tcase);
