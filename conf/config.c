@@ -58,6 +58,13 @@ share_keys(struct config *config)
 }
 
 static void
+share_account(struct config *config)
+{
+	if (config->virtual_user_account == NULL && config->user != NULL)
+		config->virtual_user_account = strdup(config->user);
+}
+
+static void
 check_whole(const struct config *config, struct config_errors *errors)
 {
 	if (config->n_pairs == 0)
@@ -80,6 +87,7 @@ finish(
 	parser_apply_defaults(parser);
 	set_default_greeting(config);
 	share_keys(config);
+	share_account(config);
 	if (errors->n == 0)
 		check_whole(config, errors);
 	parser_free(parser);
@@ -137,6 +145,14 @@ config_dump(const struct config *config, FILE *out)
 	return ferror(out) ? -1 : 0;
 }
 
+static void
+free_words(struct word_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		free(list->words[i]);
+	free(list->words);
+}
+
 void
 config_free(struct config *config)
 {
@@ -164,5 +180,11 @@ config_free(struct config *config)
 	free(config->deny_from.all);
 	free(config->trusted_clients.all);
 	free(config->proxy_trust.all);
+	free_words(&config->allow_users);
+	free_words(&config->deny_users);
+	free_words(&config->allow_groups);
+	free_words(&config->deny_groups);
+	free(config->virtual_user_account);
+	free(config->virtual_user_account_place.file);
 	free(config);
 }

@@ -42,6 +42,23 @@ struct config_pair {
 	struct config_place key_place;
 };
 
+/* Names, as of allow-users. */
+struct word_list {
+	char **words;
+	size_t n;
+};
+
+enum username_domain {
+	USERNAME_DOMAIN_KEEP,
+	USERNAME_DOMAIN_STRIP,
+	USERNAME_DOMAIN_REQUIRE
+};
+
+enum username_case {
+	USERNAME_CASE_KEEP,
+	USERNAME_CASE_LOWER
+};
+
 enum config_choice {
 	CONFIG_CHOICE_NO,
 	CONFIG_CHOICE_YES,
@@ -68,8 +85,16 @@ struct config {
 	struct cidr_list deny_from;
 	struct cidr_list trusted_clients;
 	struct cidr_list proxy_trust;
+	struct word_list allow_users; /* patterns of fnmatch(3); empty: all */
+	struct word_list deny_users;
+	struct word_list allow_groups;
+	struct word_list deny_groups;
 	uid_t min_uid;
 	int virtual_users;
+	char *virtual_user_account; /* user's, if not set */
+	struct config_place virtual_user_account_place;
+	enum username_domain username_domain;
+	enum username_case username_case;
 	unsigned greeting_delay_ms;
 	unsigned handshake_timeout_ms;
 	unsigned command_timeout_ms;

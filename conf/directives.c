@@ -15,10 +15,53 @@
 #define DURATION   .set = setter_duration, .dump = dumper_duration
 #define NUMBER     .set = setter_number, .dump = dumper_number
 #define STRING     .dump = dumper_string
+#define WORDS      .set = setter_words, .dump = dumper_words
 #define NETWORKS   .set = setter_cidrs, .dump = dumper_cidrs
 
 /* As many as a line has room for, beside the name. */
 #define MANY (LEXER_WORDS_MAX - 1)
+
+#define CHOICE(of)                                                             \
+	.choices = (of), .n_choices = sizeof(of) / sizeof(*(of)),              \
+	.set = setter_choice, .dump = dumper_choice
+
+static const struct word_value yes_no[] = { { "yes", 1 }, { "no", 0 } };
+
+static const struct word_value yes_no_auto[] = {
+	{ "auto", CONFIG_CHOICE_AUTO },
+	{ "yes", CONFIG_CHOICE_YES },
+	{ "no", CONFIG_CHOICE_NO },
+};
+
+static const struct word_value tls_versions[] = {
+	{ "1.2", 0x0303 },
+	{ "1.3", 0x0304 },
+};
+
+static const struct word_value username_domains[] = {
+	{ "keep", USERNAME_DOMAIN_KEEP },
+	{ "strip", USERNAME_DOMAIN_STRIP },
+	{ "require", USERNAME_DOMAIN_REQUIRE },
+};
+
+static const struct word_value username_cases[] = {
+	{ "keep", USERNAME_CASE_KEEP },
+	{ "lower", USERNAME_CASE_LOWER },
+};
+
+static const struct word_value log_targets[] = {
+	{ "auto", LOG_TARGET_AUTO },
+	{ "stderr", LOG_TARGET_STDERR },
+	{ "syslog", LOG_TARGET_SYSLOG },
+};
+
+static const struct word_value log_levels[] = {
+	{ "error", LOG_LEVEL_ERROR },
+	{ "warning", LOG_LEVEL_WARNING },
+	{ "notice", LOG_LEVEL_NOTICE },
+	{ "info", LOG_LEVEL_INFO },
+	{ "debug", LOG_LEVEL_DEBUG },
+};
 
 const struct directive directives[] = {
 	{ "listen", 1, 2, 1, "[::]:106 tls=auto", .set = setter_listen,
@@ -27,7 +70,7 @@ const struct directive directives[] = {
 	    .dump = dumper_pairs },
 	{ "tls-key", 1, 1, 1, NULL, .set = setter_key },
 	{ "tls-minimum-version", 1, 1, 0, "1.2", AT(tls_minimum_version),
-	    .set = setter_tls_version, .dump = dumper_tls_version },
+	    CHOICE(tls_versions) },
 	{ "user", 1, 1, 0, "poppassd", 1, 255, AT(user), STRING,
 	    .set = setter_user },
 	{ "pam-service", 1, 1, 0, "poppassd", 1, WIRE_SERVICE_SIZE - 1,
@@ -36,11 +79,21 @@ const struct directive directives[] = {
 	    STRING, .set = setter_path },
 	{ "pam-prompt", 2, 2, 1, NULL, .set = setter_prompt,
 	    .dump = dumper_prompts },
-	{ "pam-dac-override", 1, 1, 0, "auto", .set = setter_dac_override,
-	    .dump = dumper_dac_override },
+	{ "pam-dac-override", 1, 1, 0, "auto", AT(pam_dac_override),
+	    CHOICE(yes_no_auto) },
 	{ "min-uid", 1, 1, 0, "1000", 1, INT_MAX, AT(min_uid), NUMBER },
-	{ "virtual-users", 1, 1, 0, "no", AT(virtual_users),
-	    .set = setter_yes_no, .dump = dumper_yes_no },
+	{ "virtual-users", 1, 1, 0, "no", AT(virtual_users), CHOICE(yes_no) },
+	{ "virtual-user-account", 1, 1, 0, NULL, 1, 255,
+	    AT(virtual_user_account), STRING,
+	    .set = setter_virtual_user_account },
+	{ "username-domain", 1, 1, 0, "keep", AT(username_domain),
+	    CHOICE(username_domains) },
+	{ "username-case", 1, 1, 0, "keep", AT(username_case),
+	    CHOICE(username_cases) },
+	{ "allow-users", 1, MANY, 1, NULL, AT(allow_users), WORDS },
+	{ "deny-users", 1, MANY, 1, NULL, AT(deny_users), WORDS },
+	{ "allow-groups", 1, MANY, 1, NULL, AT(allow_groups), WORDS },
+	{ "deny-groups", 1, MANY, 1, NULL, AT(deny_groups), WORDS },
 	{ "allow-from", 1, MANY, 1, NULL, AT(allow_from), NETWORKS },
 	{ "deny-from", 1, MANY, 1, NULL, AT(deny_from), NETWORKS },
 	{ "trusted-clients", 1, MANY, 1, NULL, AT(trusted_clients), NETWORKS },
@@ -65,10 +118,8 @@ const struct directive directives[] = {
 	{ "max-helpers", 1, 1, 0, "64", 1, 10000, AT(max_helpers), NUMBER },
 	{ "run-slots", 1, 1, 0, "auto", 1, 10000, AT(run_slots),
 	    .set = setter_run_slots, .dump = dumper_number },
-	{ "log-target", 1, 1, 0, "auto", .set = setter_log_target,
-	    .dump = dumper_log_target },
-	{ "log-level", 1, 1, 0, "info", .set = setter_log_level,
-	    .dump = dumper_log_level },
+	{ "log-target", 1, 1, 0, "auto", AT(log_target), CHOICE(log_targets) },
+	{ "log-level", 1, 1, 0, "info", AT(log_level), CHOICE(log_levels) },
 };
 
 const size_t directives_count = sizeof(directives) / sizeof(*directives);

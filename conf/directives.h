@@ -18,6 +18,12 @@ struct directive_use {
 	size_t n_words;
 };
 
+/* A word that is one of a few. */
+struct word_value {
+	const char *word;
+	int value;
+};
+
 struct directive {
 	const char *name;
 	size_t min_arguments;
@@ -27,6 +33,8 @@ struct directive {
 	unsigned low;         /* of numbers and times */
 	unsigned high;
 	size_t offset; /* of the member of struct config, for plain values */
+	const struct word_value *choices; /* if it is one of a few words */
+	size_t n_choices;
 	/* Reports what is wrong through use->errors. */
 	void (*set)(
 	    const struct directive *directive, const struct directive_use *use);

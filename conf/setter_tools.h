@@ -15,12 +15,6 @@
 	((type const *)(const void *)((const char *)(config) +                 \
 	    (directive)->offset))
 
-/* A word of a directive that is one of a few. */
-struct word_value {
-	const char *word;
-	int value;
-};
-
 /* Reports `directive: what`. */
 void setter_complain(const struct directive_use *use, const char *what);
 

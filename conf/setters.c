@@ -108,118 +108,24 @@ setter_run_slots(
 	use->config->run_slots = n_cpus < 1 ? 1 : (unsigned)n_cpus;
 }
 
-static const struct word_value yes_no[] = { { "yes", 1 }, { "no", 0 } };
+/* Enumerations and ints alike: one member type for all choices. */
+_Static_assert(sizeof(enum log_level) == sizeof(int), "an enum is no int");
 
 void
-setter_yes_no(
+setter_choice(
     const struct directive *directive, const struct directive_use *use)
 {
-	(void)setter_look_up(
-	    use, yes_no, 2, use->words[1], MEMBER(int, use->config, directive));
+	(void)setter_look_up(use, directive->choices, directive->n_choices,
+	    use->words[1], MEMBER(int, use->config, directive));
 }
 
 void
-dumper_yes_no(
+dumper_choice(
     const struct directive *directive, const struct config *config, FILE *out)
 {
 	(void)fprintf(out, "%s %s\n", directive->name,
-	    setter_word_of(yes_no, 2, *CONST_MEMBER(int, config, directive)));
-}
-
-static const struct word_value dac_choices[] = {
-	{ "auto", CONFIG_CHOICE_AUTO },
-	{ "yes", CONFIG_CHOICE_YES },
-	{ "no", CONFIG_CHOICE_NO },
-};
-
-void
-setter_dac_override(
-    const struct directive *directive, const struct directive_use *use)
-{
-	int value;
-
-	(void)directive;
-	if (setter_look_up(use, dac_choices, 3, use->words[1], &value) == 0)
-		use->config->pam_dac_override = (enum config_choice)value;
-}
-
-void
-dumper_dac_override(
-    const struct directive *directive, const struct config *config, FILE *out)
-{
-	(void)fprintf(out, "%s %s\n", directive->name,
-	    setter_word_of(dac_choices, 3, (int)config->pam_dac_override));
-}
-
-static const struct word_value tls_versions[] = { { "1.2", 0x0303 },
-	{ "1.3", 0x0304 } };
-
-void
-setter_tls_version(
-    const struct directive *directive, const struct directive_use *use)
-{
-	(void)setter_look_up(use, tls_versions, 2, use->words[1],
-	    MEMBER(int, use->config, directive));
-}
-
-void
-dumper_tls_version(
-    const struct directive *directive, const struct config *config, FILE *out)
-{
-	(void)fprintf(out, "%s %s\n", directive->name,
-	    setter_word_of(tls_versions, 2, config->tls_minimum_version));
-}
-
-static const struct word_value log_targets[] = {
-	{ "auto", LOG_TARGET_AUTO },
-	{ "stderr", LOG_TARGET_STDERR },
-	{ "syslog", LOG_TARGET_SYSLOG },
-};
-
-void
-setter_log_target(
-    const struct directive *directive, const struct directive_use *use)
-{
-	int value;
-
-	(void)directive;
-	if (setter_look_up(use, log_targets, 3, use->words[1], &value) == 0)
-		use->config->log_target = (enum log_target)value;
-}
-
-void
-dumper_log_target(
-    const struct directive *directive, const struct config *config, FILE *out)
-{
-	(void)fprintf(out, "%s %s\n", directive->name,
-	    setter_word_of(log_targets, 3, (int)config->log_target));
-}
-
-static const struct word_value log_levels[] = {
-	{ "error", LOG_LEVEL_ERROR },
-	{ "warning", LOG_LEVEL_WARNING },
-	{ "notice", LOG_LEVEL_NOTICE },
-	{ "info", LOG_LEVEL_INFO },
-	{ "debug", LOG_LEVEL_DEBUG },
-};
-
-void
-setter_log_level(
-    const struct directive *directive, const struct directive_use *use)
-{
-	int value;
-
-	(void)directive;
-	if (setter_look_up(use, log_levels, 5, use->words[1], &value) == 0)
-		use->config->log_level = (enum log_level)value;
-}
-
-void
-dumper_log_level(
-    const struct directive *directive, const struct config *config, FILE *out)
-{
-	(void)fprintf(out, "%s %s\n", directive->name,
-	    setter_word_of(log_levels, 5, (int)config->log_level));
+	    setter_word_of(directive->choices, directive->n_choices,
+		*CONST_MEMBER(int, config, directive)));
 }
 
 /* A string whose length some message of common/wire.h bounds by `high`. */
@@ -256,6 +162,15 @@ setter_user(const struct directive *directive, const struct directive_use *use)
 {
 	if (set_string(directive, use) == 0)
 		setter_set_place(&use->config->user_place, use->place);
+}
+
+void
+setter_virtual_user_account(
+    const struct directive *directive, const struct directive_use *use)
+{
+	if (set_string(directive, use) == 0)
+		setter_set_place(
+		    &use->config->virtual_user_account_place, use->place);
 }
 
 void

@@ -10,9 +10,9 @@
 /* Each reports what is wrong through use->errors, and then sets nothing. */
 void setter_certificate(
     const struct directive *directive, const struct directive_use *use);
-void setter_cidrs(
+void setter_choice(
     const struct directive *directive, const struct directive_use *use);
-void setter_dac_override(
+void setter_cidrs(
     const struct directive *directive, const struct directive_use *use);
 void setter_duration(
     const struct directive *directive, const struct directive_use *use);
@@ -21,10 +21,6 @@ void setter_greeting(
 void setter_key(
     const struct directive *directive, const struct directive_use *use);
 void setter_listen(
-    const struct directive *directive, const struct directive_use *use);
-void setter_log_level(
-    const struct directive *directive, const struct directive_use *use);
-void setter_log_target(
     const struct directive *directive, const struct directive_use *use);
 void setter_number(
     const struct directive *directive, const struct directive_use *use);
@@ -36,25 +32,21 @@ void setter_prompt(
     const struct directive *directive, const struct directive_use *use);
 void setter_run_slots(
     const struct directive *directive, const struct directive_use *use);
-void setter_tls_version(
-    const struct directive *directive, const struct directive_use *use);
 void setter_user(
     const struct directive *directive, const struct directive_use *use);
-void setter_yes_no(
+void setter_virtual_user_account(
+    const struct directive *directive, const struct directive_use *use);
+void setter_words(
     const struct directive *directive, const struct directive_use *use);
 
 /* Each writes whole lines, which its setter reads back. */
-void dumper_cidrs(
+void dumper_choice(
     const struct directive *directive, const struct config *config, FILE *out);
-void dumper_dac_override(
+void dumper_cidrs(
     const struct directive *directive, const struct config *config, FILE *out);
 void dumper_duration(
     const struct directive *directive, const struct config *config, FILE *out);
 void dumper_listen(
-    const struct directive *directive, const struct config *config, FILE *out);
-void dumper_log_level(
-    const struct directive *directive, const struct config *config, FILE *out);
-void dumper_log_target(
     const struct directive *directive, const struct config *config, FILE *out);
 void dumper_number(
     const struct directive *directive, const struct config *config, FILE *out);
@@ -64,9 +56,7 @@ void dumper_prompts(
     const struct directive *directive, const struct config *config, FILE *out);
 void dumper_string(
     const struct directive *directive, const struct config *config, FILE *out);
-void dumper_tls_version(
-    const struct directive *directive, const struct config *config, FILE *out);
-void dumper_yes_no(
+void dumper_words(
     const struct directive *directive, const struct config *config, FILE *out);
 
 #endif

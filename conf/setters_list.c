@@ -1,6 +1,6 @@
 /*
  * Setters and dumpers of directives that may be repeated: listen, the pairs of
- * certificate and key, prompts, networks. Pure.
+ * certificate and key, prompts, networks, names. Pure.
  */
 #include <regex.h>
 #include <stdlib.h>
@@ -272,4 +272,49 @@ dumper_cidrs(
 		cidr_format(&list->all[i], text);
 		(void)fprintf(out, "%s %s\n", directive->name, text);
 	}
+}
+
+#define WORDS_MAX 256
+
+void
+setter_words(const struct directive *directive, const struct directive_use *use)
+{
+	struct word_list *list =
+	    MEMBER(struct word_list, use->config, directive);
+
+	for (size_t i = 1; i < use->n_words; i++) {
+		char *word;
+		char **words;
+
+		if (strlen(use->words[i]) >= WIRE_USER_SIZE ||
+		    use->words[i][0] == '\0') {
+			setter_complain(use, "a name must have 1 to 255 bytes");
+			continue;
+		}
+		if (list->n == WORDS_MAX) {
+			setter_complain(use,
+			    "there are 256 already, no more are allowed; a "
+			    "pattern or a group can stand for many");
+			return;
+		}
+		words = setter_grow(use, list->words, list->n, sizeof(*words));
+		if (words == NULL)
+			return;
+		list->words = words;
+		word = setter_copy(use, use->words[i]);
+		if (word == NULL)
+			return;
+		list->words[list->n++] = word;
+	}
+}
+
+void
+dumper_words(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	const struct word_list *list =
+	    CONST_MEMBER(struct word_list, config, directive);
+
+	for (size_t i = 0; i < list->n; i++)
+		setter_dump_word(directive->name, list->words[i], out);
 }

@@ -243,6 +243,17 @@ send_begin(const struct helper *h, const struct config *config, int fd)
 }
 
 static void
+send_refusal(int status_fd, const struct policy_identity *identity)
+{
+	struct status_reason m = { .type = STATUS_REASON };
+
+	if (identity->admitted)
+		return;
+	wire_string_set(m.reason, sizeof(m.reason), identity->refused_by);
+	(void)wire_send(status_fd, &m, sizeof(m), -1);
+}
+
+static void
 send_identity(int status_fd, const struct policy_identity *identity)
 {
 	const struct status_identity m = { .type = STATUS_IDENTITY,
@@ -290,12 +301,14 @@ become_helper(const struct helper *h, const struct config *config,
 	struct policy_identity identity;
 
 	(void)setsid();
-	if (policy_resolve(config, h->request.user, &identity) == -1) {
+	if (policy_resolve(config, h->request.user, h->request.origin.address,
+		&identity) == -1) {
 		log_message(LOG_LEVEL_ERROR, "helper: user database: %s",
 		    strerror(errno));
 		_exit(OUTCOME_TEMPORARY);
 	}
 	send_identity(status_fd, &identity);
+	send_refusal(status_fd, &identity);
 	if (confine_helper(identity.gid,
 		identity.known ? h->request.user : NULL,
 		policy_wants_dac_override(config)) == 0 &&

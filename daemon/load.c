@@ -12,8 +12,9 @@
 #include "common/log.h"
 #include "common/secret.h"
 
-/* A chain with a few intermediates is below 20 KiB. */
-#define BLOB_MAX (256 * 1024)
+/* Four lists of 1024 networks and four of 256 names fit; a chain with a few
+ * intermediates is below 20 KiB. */
+#define BLOB_MAX (1024 * 1024)
 
 struct blob {
 	char *bytes; /* BLOB_MAX of secret memory */

@@ -25,6 +25,7 @@
 #include "daemon/generation.h"
 #include "daemon/helper_pool.h"
 #include "daemon/process_tree.h"
+#include "daemon/username.h"
 #include "daemon/worker.h"
 
 /* A net that dies young is started again after a pause that doubles. */
@@ -209,8 +210,10 @@ on_worker_admit(void *context, struct worker *worker,
     const struct ctl_admit_request *request)
 {
 	struct monitor *m = context;
+	struct ctl_admit_request canonical = *request;
 
-	helper_pool_admit(m->helpers, worker, request);
+	username_canonicalise(m->now->config, canonical.user);
+	helper_pool_admit(m->helpers, worker, &canonical);
 }
 
 static const struct worker_callbacks worker_callbacks = {

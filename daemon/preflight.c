@@ -37,23 +37,34 @@ preflight_helper_path(void)
 }
 
 static void
-check_user(const struct config *config, struct config_errors *errors)
+check_account(const char *directive, const char *name,
+    const struct config_place *place, struct config_errors *errors)
 {
 	const struct passwd *pw;
 
 	if (geteuid() != 0)
 		return;
-	pw = getpwnam(config->user);
+	pw = getpwnam(name);
 	if (pw == NULL)
-		config_error(errors, &config->user_place,
-		    "user %s: no such user; make it with `useradd --system "
+		config_error(errors, place,
+		    "%s %s: no such user; make it with `useradd --system "
 		    "--shell /usr/sbin/nologin %s`, or name another with the "
-		    "directive `user`",
-		    config->user, config->user);
+		    "directive `%s`",
+		    directive, name, name, directive);
 	else if (pw->pw_uid == 0)
-		config_error(errors, &config->user_place,
-		    "user %s: is root; name an account without privilege",
-		    config->user);
+		config_error(errors, place,
+		    "%s %s: is root; name an account without privilege",
+		    directive, name);
+}
+
+static void
+check_accounts(const struct config *config, struct config_errors *errors)
+{
+	check_account("user", config->user, &config->user_place, errors);
+	if (strcmp(config->virtual_user_account, config->user) != 0)
+		check_account("virtual-user-account",
+		    config->virtual_user_account,
+		    &config->virtual_user_account_place, errors);
 }
 
 static int
@@ -108,7 +119,7 @@ check_helper(struct config_errors *errors)
 void
 preflight_check(const struct config *config, struct config_errors *errors)
 {
-	check_user(config, errors);
+	check_accounts(config, errors);
 	check_service(config, errors);
 	check_helper(errors);
 }

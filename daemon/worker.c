@@ -68,6 +68,7 @@ on_admit_request(void *context, const void *message, int passed_fd)
 
 	(void)passed_fd;
 	if (!origin_ok(&request->origin) ||
+	    !cidr_is_peer(request->origin.address) ||
 	    !wire_string_ok(request->user, sizeof(request->user)) ||
 	    request->user[0] == '\0')
 		return WIRE_BAD;

@@ -31,15 +31,26 @@ def context(certificate=None, version=None):
 
 class Client:
     """One connection. mode: clear, implicit or starttls. In the last two the
-    greeting has been read and TLS is up when the constructor returns."""
+    greeting has been read and TLS is up when the constructor returns. source:
+    the address on loopback that the client has."""
 
-    def __init__(self, port, mode="clear", *, tls=None, name="localhost"):
+    def __init__(
+        self,
+        port,
+        mode="clear",
+        *,
+        tls=None,
+        name="localhost",
+        source="127.0.0.1",
+    ):
         self.name = name
         self.tls = tls if tls is not None else context()
         self.buffer = b""
         self.greeting = None
         self.socket = socket.create_connection(
-            ("127.0.0.1", port), timeout=TIMEOUT_SEC
+            ("127.0.0.1", port),
+            timeout=TIMEOUT_SEC,
+            source_address=(source, 0),
         )
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -194,9 +205,9 @@ def change(port, user, old, new, mode="implicit"):
         return reply, took
 
 
-def check(port, user, password, mode="implicit"):
+def check(port, user, password, mode="implicit", **named):
     """USER, PASS and away: is this the password?"""
-    with Client(port, mode) as client:
+    with Client(port, mode, **named) as client:
         reply = log_in(client, user, password)
         if reply not in (ASK_NEW, WRONG):
             raise AssertionError(f"PASS: got {reply!r}")

@@ -146,6 +146,9 @@ class Fifo:
             raise AssertionError(f"not reached within {timeout} s")
         return int(os.read(self._reached, 64).split()[0])
 
+    def is_reached(self):
+        return bool(select.select([self._reached], [], [], 0)[0])
+
     def pids(self):
         """The script's processes and those that it left."""
         return [

@@ -56,6 +56,11 @@ START_TEST(test_parse_gives_defaults)
 	ck_assert_int_eq(c->pam_dac_override, CONFIG_CHOICE_AUTO);
 	ck_assert_uint_eq(c->min_uid, 1000);
 	ck_assert_int_eq(c->virtual_users, 0);
+	ck_assert_str_eq(c->virtual_user_account, "poppassd");
+	ck_assert_int_eq(c->username_domain, USERNAME_DOMAIN_KEEP);
+	ck_assert_int_eq(c->username_case, USERNAME_CASE_KEEP);
+	ck_assert_uint_eq(c->allow_users.n, 0);
+	ck_assert_uint_eq(c->allow_from.n, 0);
 	ck_assert_ptr_nonnull(strstr(c->greeting, " poppassd v2 hello"));
 	ck_assert_uint_eq(c->greeting_delay_ms, 500);
 	ck_assert_uint_eq(c->handshake_timeout_ms, 10000);
@@ -88,6 +93,12 @@ static const char *const good_lines[] = {
 	"pam-dac-override yes\n",
 	"min-uid 1\n",
 	"virtual-users yes\n",
+	"virtual-user-account vmail\n",
+	"username-domain strip\nusername-case lower\n",
+	"username-domain require\n",
+	"allow-users alice \"bob \\\"b\" *@example.org\n",
+	"deny-users a b c d e f g h i j k l m n o\ndeny-users p\n",
+	"allow-groups mail\ndeny-groups wheel sudo\n",
 	"allow-from 192.0.2.0/24 2001:db8::/32 unix\nallow-from ::1\n",
 	"deny-from 203.0.113.7\n",
 	"trusted-clients 10.0.0.0/8 unix\n",
@@ -156,6 +167,10 @@ static const struct bad_line bad_lines[] = {
 	{ "pam-prompt new \"(\"\n", "POSIX extended regular expression" },
 	{ "min-uid 0\n", "out of range, 1 to" },
 	{ "virtual-users maybe\n", "none of: yes, no" },
+	{ "username-domain drop\n", "none of: keep, strip, require" },
+	{ "username-case upper\n", "none of: keep, lower" },
+	{ "deny-groups \"\"\n", "deny-groups: a name must have 1 to 255" },
+	{ "virtual-user-account \"\"\n", "virtual-user-account: is empty" },
 	{ "allow-from 192.0.2.0/33\n",
 	    "test:2: allow-from: \"192.0.2.0/33\" is no network" },
 	{ "deny-from 192.0.2.1/24\n", "did you mean 192.0.2.0/24?" },
@@ -170,7 +185,7 @@ static const struct bad_line bad_lines[] = {
 	{ "max-helpers many\n", "\"many\" is no number" },
 	{ "log-level loud\n", "none of: error, warning" },
 	{ "include x\n", "not allowed here" },
-	{ "deny-users bob\n", "unknown directive \"deny-users\"" },
+	{ "deny-hosts bob\n", "unknown directive \"deny-hosts\"" },
 	{ "Listen [::]:106\n", "did you mean \"listen\"?" },
 	{ "max-session 5\n", "did you mean \"max-sessions\"?" },
 };
