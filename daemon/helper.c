@@ -21,6 +21,9 @@
 #include "daemon/preflight.h"
 #include "daemon/process_tree.h"
 
+/* Messages that are still read when a helper has ended. */
+#define LAST_WORDS_MAX 64
+
 struct helper {
 	struct event_base *base;
 	unsigned command_timeout_ms;
@@ -449,9 +452,10 @@ log_outcome(struct helper *h, int status)
 void
 helper_reaped(struct helper *h, int status)
 {
-	/* Its last words may still be in the socket. */
+	/* Its last words may still be in the socket. What it left behind may
+	 * go on talking. */
 	(void)fcntl(h->status_fd, F_SETFL, O_NONBLOCK);
-	while (read_status(h) == WIRE_OK)
+	for (int i = 0; i < LAST_WORDS_MAX && read_status(h) == WIRE_OK; i++)
 		continue;
 	log_outcome(h, status);
 }

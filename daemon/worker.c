@@ -19,8 +19,10 @@
 #include "common/log.h"
 #include "daemon/process_tree.h"
 
-#define START_SEC 10
-#define SEND_SEC  5
+#define START_SEC  10
+#define SEND_SEC   5 /* a message, while it starts */
+#define ANSWER_SEC 1 /* the same, while the monitor has others to serve */
+#define LEAVE_SEC  5 /* what a net that drains may be late */
 
 enum worker_state {
 	WORKER_STARTING,
@@ -33,8 +35,10 @@ struct worker {
 	int control_fd;
 	enum worker_state state;
 	int told_to_leave;
+	int is_killed;
+	unsigned leave_ms; /* from CTL_DRAIN to its end */
 	struct event *control_event;
-	struct event *start_timer;
+	struct event *deadline; /* to be ready, and to have left */
 	const struct worker_callbacks *callbacks;
 	void *context;
 };
@@ -47,15 +51,26 @@ on_ready(void *context, const void *message, int passed_fd)
 	(void)message;
 	(void)passed_fd;
 	w->state = WORKER_SERVING;
-	(void)event_del(w->start_timer);
+	(void)event_del(w->deadline);
 	w->callbacks->ready(w->context, w);
 	return WIRE_OK;
+}
+
+/* It becomes PAM_RHOST, and modules hand that to scripts. */
+static int
+address_ok(const char *address, size_t size)
+{
+	static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ.:%_-";
+
+	return wire_string_ok(address, size) &&
+	    address[strspn(address, allowed)] == '\0';
 }
 
 static int
 origin_ok(const struct wire_origin *origin)
 {
-	return wire_string_ok(origin->address, sizeof(origin->address)) &&
+	return address_ok(origin->address, sizeof(origin->address)) &&
 	    wire_string_ok(origin->listener, sizeof(origin->listener)) &&
 	    wire_string_ok(origin->tls, sizeof(origin->tls));
 }
@@ -137,8 +152,8 @@ on_worker_control(evutil_socket_t fd, short what, void *context)
 	case WIRE_AGAIN:
 		return;
 	case WIRE_EOF:
-		(void)event_del(w->control_event);
-		return;
+		/* It has ended, or it lives on where nobody can reach it. */
+		break;
 	case WIRE_BAD:
 		log_message(LOG_LEVEL_ERROR,
 		    "net: process %d: broke the protocol, killed", (int)w->pid);
@@ -153,15 +168,19 @@ on_worker_control(evutil_socket_t fd, short what, void *context)
 }
 
 static void
-on_worker_start_timeout(evutil_socket_t fd, short what, void *context)
+on_worker_deadline(evutil_socket_t fd, short what, void *context)
 {
 	struct worker *w = context;
 
 	(void)fd;
 	(void)what;
-	log_message(LOG_LEVEL_ERROR,
-	    "net: process %d: not ready after %d s, killed", (int)w->pid,
-	    START_SEC);
+	if (w->told_to_leave)
+		log_message(LOG_LEVEL_ERROR,
+		    "net: process %d: does not leave, killed", (int)w->pid);
+	else
+		log_message(LOG_LEVEL_ERROR,
+		    "net: process %d: not ready after %d s, killed",
+		    (int)w->pid, START_SEC);
 	worker_kill(w);
 }
 
@@ -287,17 +306,25 @@ send_files(const struct worker *w, const struct tls_files *files)
 	return send_blob(w, LOAD_END, 0, NULL, 0);
 }
 
+/* A net that does not read must not hold up the monitor. */
+static void
+limit_sending(const struct worker *w, time_t sec)
+{
+	const struct timeval limit = { .tv_sec = sec };
+
+	(void)setsockopt(
+	    w->control_fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
 static int
 spawn(struct worker *w, const struct listen_set *listens)
 {
-	const struct timeval limit = { .tv_sec = SEND_SEC };
 	int fd[2];
 
 	if (wire_pair(fd) == -1)
 		return -1;
 	w->control_fd = fd[0];
-	/* A net that does not read must not hold up the monitor. */
-	(void)setsockopt(fd[0], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	limit_sending(w, SEND_SEC);
 	w->pid = process_fork();
 	if (w->pid == 0)
 		become_net(fd[1], listens);
@@ -310,14 +337,15 @@ watch(struct worker *w, struct event_base *base)
 {
 	const struct timeval start = { .tv_sec = START_SEC };
 
+	limit_sending(w, ANSWER_SEC);
 	w->control_event = event_new(
 	    base, w->control_fd, EV_READ | EV_PERSIST, on_worker_control, w);
-	w->start_timer = evtimer_new(base, on_worker_start_timeout, w);
-	if (w->control_event == NULL || w->start_timer == NULL)
+	w->deadline = evtimer_new(base, on_worker_deadline, w);
+	if (w->control_event == NULL || w->deadline == NULL)
 		return -1;
 	if (event_add(w->control_event, NULL) == -1)
 		return -1;
-	return event_add(w->start_timer, &start);
+	return event_add(w->deadline, &start);
 }
 
 /* It is ours to wait for only here: nobody knows its number yet. */
@@ -343,6 +371,8 @@ worker_start(struct event_base *base, const struct config *config,
 		return NULL;
 	}
 	w->control_fd = -1;
+	w->leave_ms = config->drain_timeout_ms + config->change_timeout_ms +
+	    LEAVE_SEC * 1000;
 	w->callbacks = callbacks;
 	w->context = context;
 	if (spawn(w, listens) == 0 && send_config(w, config) == 0 &&
@@ -368,6 +398,11 @@ worker_is_serving(const struct worker *worker)
 static void
 send_or_kill(struct worker *w, const void *message, size_t len, int fd)
 {
+	/* Somebody else may hold the other end of the socket: to wait for one
+	 * that is as good as dead, once for each answer, would be its weapon.
+	 */
+	if (w->is_killed)
+		return;
 	switch (wire_send(w->control_fd, message, len, fd)) {
 	case WIRE_OK:
 	case WIRE_EOF:
@@ -386,8 +421,11 @@ void
 worker_order(struct worker *worker, enum wire_type order)
 {
 	const struct ctl_order message = { .type = order };
+	const struct timeval limit = { .tv_sec = worker->leave_ms / 1000,
+		.tv_usec = (suseconds_t)(worker->leave_ms % 1000) * 1000 };
 
 	worker->told_to_leave = 1;
+	(void)event_add(worker->deadline, &limit);
 	if (worker->state == WORKER_STARTING) {
 		worker_kill(worker);
 		return;
@@ -412,6 +450,7 @@ worker_answer(
 void
 worker_kill(struct worker *worker)
 {
+	worker->is_killed = 1;
 	(void)kill(worker->pid, SIGKILL);
 }
 
@@ -441,8 +480,8 @@ worker_free(struct worker *worker)
 		return;
 	if (worker->control_event != NULL)
 		event_free(worker->control_event);
-	if (worker->start_timer != NULL)
-		event_free(worker->start_timer);
+	if (worker->deadline != NULL)
+		event_free(worker->deadline);
 	if (worker->control_fd != -1)
 		(void)close(worker->control_fd);
 	free(worker);

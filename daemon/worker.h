@@ -42,11 +42,13 @@ pid_t worker_pid(const struct worker *worker);
 /* Has it said that it serves, and not been told to stop? */
 int worker_is_serving(const struct worker *worker);
 
-/* CTL_DRAIN or CTL_STOP; a later order may follow an earlier one. */
+/* CTL_DRAIN or CTL_STOP; a later order may follow an earlier one. One that has
+ * not left a while after drain-timeout and change-timeout is killed. */
 void worker_order(struct worker *worker, enum wire_type order);
 
 /* Answers an admission request; fd, or -1, goes along and stays the caller's.
- */
+ * Blocks for 1 s at the most, and then the worker is killed; one that is killed
+ * gets no answer. */
 void worker_answer(
     struct worker *worker, uint64_t cookie, enum admission admission, int fd);
 
