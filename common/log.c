@@ -13,7 +13,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#define LINE_SIZE 2048
+#define LINE_SIZE 4096 /* more than all fields at their longest */
 
 static struct {
 	enum log_level level;
@@ -165,6 +165,19 @@ line_add_bare(struct line *line, const char *name, const char *text)
 	line_add(line, " %s=%s", name, escaped);
 }
 
+static void
+line_add_origin(struct line *line, const struct wire_origin *origin)
+{
+	line_add_bare(line, "peer", origin->address);
+	if (strcmp(origin->address, WIRE_UNIX_ADDRESS) == 0)
+		line_add(line, " uid=%" PRIu32 " pid=%" PRIu32, origin->uid,
+		    origin->pid);
+	if (origin->port != 0)
+		line_add(line, " port=%u", origin->port);
+	line_add_bare(line, "listener", origin->listener);
+	line_add_bare(line, "tls", origin->tls);
+}
+
 void
 log_event(
     enum log_level level, const char *event, const struct log_subject *subject)
@@ -174,13 +187,8 @@ log_event(
 	struct line line = { .len = 0 };
 
 	line_add(&line, "event=%s", event);
-	if (s->origin != NULL) {
-		line_add_bare(&line, "peer", s->origin->address);
-		if (s->origin->port != 0)
-			line_add(&line, " port=%u", s->origin->port);
-		line_add_bare(&line, "listener", s->origin->listener);
-		line_add_bare(&line, "tls", s->origin->tls);
-	}
+	if (s->origin != NULL)
+		line_add_origin(&line, s->origin);
 	if (s->user != NULL)
 		line_add_quoted(&line, "user", s->user);
 	if (s->reason != NULL && *s->reason != '\0')

@@ -26,7 +26,7 @@
 #define WIRE_VERSION       1U
 #define WIRE_USER_SIZE     256 /* 255 bytes and the NUL */
 #define WIRE_ADDRESS_SIZE  48
-#define WIRE_LISTENER_SIZE 64
+#define WIRE_LISTENER_SIZE 128 /* "unix:" and the longest path */
 #define WIRE_TLS_SIZE      16
 #define WIRE_DETAIL_SIZE   192
 #define WIRE_REASON_SIZE   480 /* fits a reply of 512 with "500 " and CRLF */
@@ -36,6 +36,9 @@
 #define WIRE_PROMPTS_MAX   16
 #define WIRE_CHUNK_SIZE    8192
 #define WIRE_MESSAGE_MAX   9216 /* no message is larger */
+
+/* The address of all that connect to unix: sockets. */
+#define WIRE_UNIX_ADDRESS "unix"
 
 /* The numbers of descriptors that a started process finds open. */
 #define WIRE_NET_CONTROL_FD        3
@@ -83,14 +86,17 @@ enum outcome {
 	OUTCOME_CHANGED          /* the new password is stored */
 };
 
-/* Where a session comes from; net fills it in, only the log reads it, except
- * for address, which becomes PAM_RHOST. */
+/* Where a session comes from; net fills it in. The log reads it, and the policy
+ * address, which becomes PAM_RHOST unless it is WIRE_UNIX_ADDRESS. */
 struct wire_origin {
-	char address[WIRE_ADDRESS_SIZE];   /* numeric, IPv4-mapped as IPv4 */
+	char address[WIRE_ADDRESS_SIZE];   /* numeric, IPv4-mapped as IPv4; or
+	                                      WIRE_UNIX_ADDRESS */
 	char listener[WIRE_LISTENER_SIZE]; /* as in the configuration */
 	char tls[WIRE_TLS_SIZE];           /* "TLSv1.3", or "" while in clear */
 	uint16_t port;                     /* host byte order */
 	uint16_t zero;
+	uint32_t uid; /* of the peer's process, on a unix: socket */
+	uint32_t pid;
 };
 
 enum load_kind {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/wire.h"
 #include "conf/lexer.h"
 
 #define MAPPED_BITS 96U
@@ -28,7 +29,7 @@ static int
 parse_address(const char *text, struct cidr *cidr)
 {
 	memset(cidr, 0, sizeof(*cidr));
-	if (strcmp(text, "unix") == 0)
+	if (strcmp(text, WIRE_UNIX_ADDRESS) == 0)
 		cidr->family = CIDR_UNIX;
 	else if (inet_pton(AF_INET, text, cidr->bytes) == 1)
 		cidr->family = CIDR_IPV4;
@@ -119,7 +120,7 @@ cidr_format(const struct cidr *cidr, char text[CIDR_TEXT_SIZE])
 	(void)inet_ntop(cidr->family == CIDR_IPV4 ? AF_INET : AF_INET6,
 	    cidr->bytes, address, sizeof(address));
 	if (cidr->family == CIDR_UNIX)
-		(void)snprintf(text, CIDR_TEXT_SIZE, "unix");
+		(void)snprintf(text, CIDR_TEXT_SIZE, WIRE_UNIX_ADDRESS);
 	else
 		(void)snprintf(
 		    text, CIDR_TEXT_SIZE, "%s/%u", address, cidr->bits);

@@ -154,14 +154,21 @@ free_words(struct word_list *list)
 }
 
 void
+config_listen_clear(struct config_listen *listen)
+{
+	free(listen->address);
+	free(listen->owner);
+	free(listen->group);
+	free(listen->place.file);
+}
+
+void
 config_free(struct config *config)
 {
 	if (config == NULL)
 		return;
-	for (size_t i = 0; i < config->n_listens; i++) {
-		free(config->listens[i].address);
-		free(config->listens[i].place.file);
-	}
+	for (size_t i = 0; i < config->n_listens; i++)
+		config_listen_clear(&config->listens[i]);
 	for (size_t i = 0; i < config->n_pairs; i++) {
 		free(config->pairs[i].certificate);
 		free(config->pairs[i].key);

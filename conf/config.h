@@ -26,11 +26,17 @@ enum listen_tls {
 	LISTEN_TLS_STARTTLS
 };
 
+#define LISTEN_DEFAULT_MODE 0660
+
 struct config_listen {
-	char *address; /* as written: "[::]:106", "192.0.2.1:106", "*:106" */
+	char *address; /* as written: "[::]:106", "*:106", "unix:/path" */
 	struct sockaddr_storage sockaddr;
 	socklen_t sockaddr_len;
-	enum listen_tls tls;
+	int is_unix;
+	enum listen_tls tls; /* of an address */
+	mode_t mode;         /* of a unix: socket, as the next two */
+	char *owner;         /* NULL: who starts the daemon */
+	char *group;
 	struct config_place place;
 };
 
@@ -137,6 +143,9 @@ struct config *config_parse(const char *name, const char *text, size_t len,
 /* Writes every directive with its value in effect, in a form that
  * config_parse() reads back to the same. 0, or -1 with errno of the stream. */
 int config_dump(const struct config *config, FILE *out);
+
+/* Frees what a listener holds, not the struct itself. */
+void config_listen_clear(struct config_listen *listen);
 
 void config_free(struct config *config);
 

@@ -64,7 +64,7 @@ static const struct word_value log_levels[] = {
 };
 
 const struct directive directives[] = {
-	{ "listen", 1, 2, 1, "[::]:106 tls=auto", .set = setter_listen,
+	{ "listen", 1, MANY, 1, "[::]:106 tls=auto", .set = setter_listen,
 	    .dump = dumper_listen },
 	{ "tls-certificate", 1, 1, 1, NULL, .set = setter_certificate,
 	    .dump = dumper_pairs },

@@ -1,81 +1,13 @@
 /*
- * Setters and dumpers of directives that may be repeated: listen, the pairs of
+ * Setters and dumpers of directives that may be repeated: the pairs of
  * certificate and key, prompts, networks, names. Pure.
  */
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/address.h"
 #include "conf/setter_tools.h"
 #include "conf/setters.h"
-
-static const struct word_value tls_modes[] = {
-	{ "tls=auto", LISTEN_TLS_AUTO },
-	{ "tls=implicit", LISTEN_TLS_IMPLICIT },
-	{ "tls=starttls", LISTEN_TLS_STARTTLS },
-};
-
-static int
-is_listening_already(
-    const struct config *config, const struct config_listen *listen)
-{
-	for (size_t i = 0; i < config->n_listens; i++) {
-		if (config->listens[i].sockaddr_len == listen->sockaddr_len &&
-		    memcmp(&config->listens[i].sockaddr, &listen->sockaddr,
-			listen->sockaddr_len) == 0)
-			return 1;
-	}
-	return 0;
-}
-
-void
-setter_listen(
-    const struct directive *directive, const struct directive_use *use)
-{
-	struct config *config = use->config;
-	struct config_listen listen;
-	int mode = LISTEN_TLS_AUTO;
-	void *list;
-
-	(void)directive;
-	memset(&listen, 0, sizeof(listen));
-	if (address_parse(
-		use->words[1], &listen.sockaddr, &listen.sockaddr_len) == -1) {
-		config_error(use->errors, use->place,
-		    "listen: \"%s\" is no address with a port; write it as "
-		    "192.0.2.1:106, [2001:db8::1]:106 or *:106",
-		    use->words[1]);
-		return;
-	}
-	if (is_listening_already(config, &listen)) {
-		config_error(use->errors, use->place,
-		    "listen: %s is there twice", use->words[1]);
-		return;
-	}
-	if (use->n_words > 2 &&
-	    setter_look_up(use, tls_modes, 3, use->words[2], &mode) == -1)
-		return;
-	listen.tls = (enum listen_tls)mode;
-	list = setter_grow(
-	    use, config->listens, config->n_listens, sizeof(listen));
-	if (list == NULL)
-		return;
-	config->listens = list;
-	listen.address = setter_copy(use, use->words[1]);
-	setter_set_place(&listen.place, use->place);
-	config->listens[config->n_listens++] = listen;
-}
-
-void
-dumper_listen(
-    const struct directive *directive, const struct config *config, FILE *out)
-{
-	for (size_t i = 0; i < config->n_listens; i++)
-		(void)fprintf(out, "%s %s %s\n", directive->name,
-		    config->listens[i].address,
-		    setter_word_of(tls_modes, 3, (int)config->listens[i].tls));
-}
 
 void
 setter_certificate(

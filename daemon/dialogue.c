@@ -33,6 +33,13 @@ dialogue_restart(struct dialogue *d)
 	d->reply[0] = '\0';
 }
 
+void
+dialogue_begin_local(struct dialogue *d)
+{
+	dialogue_restart(d);
+	d->is_local = 1;
+}
+
 size_t
 dialogue_line_limit(const struct dialogue *d)
 {
@@ -232,7 +239,9 @@ report_refusal(const struct dialogue *d, const char *line)
 static void
 take_mistake(struct dialogue *d, const struct protocol_step *step)
 {
-	reply(d, step->reply);
+	reply(d,
+	    d->is_local && step->verb == VERB_STARTTLS ? protocol_no_tls_here
+						       : step->reply);
 	if (++d->n_mistakes < MAX_MISTAKES)
 		return;
 	d->next = NEXT_CLOSE;

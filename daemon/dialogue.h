@@ -44,6 +44,7 @@ struct dialogue {
 	uint64_t command_ms; /* when PASS or NEWPASS came */
 	unsigned n_mistakes;
 	int closes_when_answered;
+	int is_local;
 	struct net *net;
 	const struct wire_origin *origin;
 	struct transaction *transaction;
@@ -56,6 +57,9 @@ struct dialogue {
 void dialogue_begin(struct dialogue *d, struct net *net,
     const struct wire_origin *origin, void (*answered)(void *context),
     void *context);
+
+/* On a unix: socket: as after TLS, which there is none of. */
+void dialogue_begin_local(struct dialogue *d);
 
 /* TLS is up: everything begins anew, as if nothing had been said. */
 void dialogue_restart(struct dialogue *d);

@@ -239,8 +239,9 @@ send_begin(const struct helper *h, const struct config *config, int fd)
 	    begin.service, sizeof(begin.service), config->pam_service);
 	wire_string_set(begin.confdir, sizeof(begin.confdir),
 	    config->pam_confdir != NULL ? config->pam_confdir : "");
-	wire_string_set(
-	    begin.rhost, sizeof(begin.rhost), h->request.origin.address);
+	if (strcmp(h->request.origin.address, WIRE_UNIX_ADDRESS) != 0)
+		wire_string_set(begin.rhost, sizeof(begin.rhost),
+		    h->request.origin.address);
 	prompts_copy(&begin, config);
 	return wire_send(fd, &begin, sizeof(begin), -1) == WIRE_OK ? 0 : -1;
 }

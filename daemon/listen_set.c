@@ -12,13 +12,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BACKLOG 512
+#include "daemon/listen_unix.h"
 
 struct listen_socket {
 	struct sockaddr_storage sockaddr;
 	socklen_t sockaddr_len;
 	int is_v6_only;
 	int fd;
+	struct socket_file *file; /* of a unix: socket, else NULL */
 };
 
 struct listen_set {
@@ -95,12 +96,24 @@ open_socket(const struct config *config, const struct config_listen *directive)
 	if (set_options(fd, config, directive) == 0 &&
 	    bind(fd, (const struct sockaddr *)&directive->sockaddr,
 		directive->sockaddr_len) == 0 &&
-	    listen(fd, BACKLOG) == 0)
+	    listen(fd, LISTEN_BACKLOG) == 0)
 		return fd;
 	error = errno;
 	(void)close(fd);
 	errno = error;
 	return -1;
+}
+
+static int
+open_tcp(const struct config *config, const struct config_listen *directive,
+    struct config_errors *errors)
+{
+	int fd = open_socket(config, directive);
+
+	if (fd == -1)
+		config_error(errors, &directive->place, "listen %s: %s%s",
+		    directive->address, strerror(errno), advice_for(errno));
+	return fd;
 }
 
 static const struct listen_socket *
@@ -111,23 +124,36 @@ find_socket(const struct listen_set *set, const struct config_listen *directive)
 
 		if (s->sockaddr_len == directive->sockaddr_len &&
 		    memcmp(&s->sockaddr, &directive->sockaddr,
-			s->sockaddr_len) == 0)
+			s->sockaddr_len) == 0 &&
+		    (s->file == NULL || socket_file_is_there(s->file)))
 			return s;
 	}
 	return NULL;
 }
 
-/* A socket that is bound keeps IPV6_V6ONLY as it is. */
 static int
-share_or_open(const struct listen_socket *old, const struct config *config,
+share(struct listen_socket *s, const struct listen_socket *old,
     const struct config_listen *directive)
 {
-	if (old == NULL)
-		return open_socket(config, directive);
-	if (old->is_v6_only == wants_v6_only(config, directive))
-		return fcntl(old->fd, F_DUPFD_CLOEXEC, 3);
-	errno = EBUSY;
-	return -1;
+	/* A socket that is bound keeps IPV6_V6ONLY as it is. */
+	if (s->is_v6_only != old->is_v6_only) {
+		errno = EBUSY;
+		return -1;
+	}
+	s->fd = fcntl(old->fd, F_DUPFD_CLOEXEC, 3);
+	if (s->fd == -1 || old->file == NULL)
+		return s->fd;
+	s->file = socket_file_share(old->file);
+	return socket_file_set_access(s->file, directive);
+}
+
+static void
+share_socket(struct listen_socket *s, const struct listen_socket *old,
+    const struct config_listen *directive, struct config_errors *errors)
+{
+	if (share(s, old, directive) == -1)
+		config_error(errors, &directive->place, "listen %s: %s%s",
+		    directive->address, strerror(errno), advice_for(errno));
 }
 
 struct listen_set *
@@ -136,7 +162,7 @@ listen_set_open(const struct config *config, const struct listen_set *old,
 {
 	struct listen_set *set = calloc(
 	    1, sizeof(*set) + config->n_listens * sizeof(struct listen_socket));
-	int failed = 0;
+	const unsigned n_before = errors->n;
 
 	if (set == NULL) {
 		config_error(errors, NULL, "listen: %s", strerror(errno));
@@ -144,24 +170,36 @@ listen_set_open(const struct config *config, const struct listen_set *old,
 	}
 	for (size_t i = 0; i < config->n_listens; i++) {
 		const struct config_listen *directive = &config->listens[i];
+		const struct listen_socket *shared =
+		    find_socket(old, directive);
 		struct listen_socket *s = &set->sockets[set->n++];
 
 		s->sockaddr = directive->sockaddr;
 		s->sockaddr_len = directive->sockaddr_len;
 		s->is_v6_only = wants_v6_only(config, directive);
-		s->fd = share_or_open(
-		    find_socket(old, directive), config, directive);
-		if (s->fd != -1)
-			continue;
-		failed = 1;
-		config_error(errors, &directive->place, "listen %s: %s%s",
-		    directive->address, strerror(errno), advice_for(errno));
+		s->fd = -1;
+		if (shared != NULL)
+			share_socket(s, shared, directive, errors);
+		else if (directive->is_unix)
+			s->fd = listen_unix_open(directive, &s->file, errors);
+		else
+			s->fd = open_tcp(config, directive, errors);
 	}
-	if (failed) {
-		listen_set_free(set);
-		return NULL;
+	if (errors->n == n_before)
+		return set;
+	listen_set_free(set);
+	return NULL;
+}
+
+void
+listen_set_restore_access(
+    const struct listen_set *set, const struct config *config)
+{
+	for (size_t i = 0; set != NULL && i < set->n; i++) {
+		if (set->sockets[i].file != NULL)
+			(void)socket_file_set_access(
+			    set->sockets[i].file, &config->listens[i]);
 	}
-	return set;
 }
 
 size_t
@@ -184,6 +222,7 @@ listen_set_free(struct listen_set *set)
 	for (size_t i = 0; i < set->n; i++) {
 		if (set->sockets[i].fd != -1)
 			(void)close(set->sockets[i].fd);
+		socket_file_release(set->sockets[i].file);
 	}
 	free(set);
 }

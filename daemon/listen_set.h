@@ -8,12 +8,15 @@
 
 #include "conf/config.h"
 
+#define LISTEN_BACKLOG 512
+
 struct listen_set;
 
 /*
  * Opens a socket for each listen directive, in their order; where old (may be
  * NULL) has one on the same address, it is shared with that one instead, so
- * that no connection is lost. What cannot be opened goes to errors with the
+ * that no connection is lost; a unix: socket then gets the owner, group and
+ * mode of the new directive. What cannot be opened goes to errors with the
  * directive's place. NULL if anything could not. old stays as it is and the
  * caller's. Free with listen_set_free().
  */
@@ -25,7 +28,13 @@ size_t listen_set_count(const struct listen_set *set);
 /* The descriptor of directive i; owned by set. */
 int listen_set_fd(const struct listen_set *set, size_t i);
 
-/* Closes and frees; may be NULL. */
+/* Gives the unix: sockets owner, group and mode of their directives again: a
+ * newer set that shared them has come to nothing. */
+void listen_set_restore_access(
+    const struct listen_set *set, const struct config *config);
+
+/* Closes and frees; a unix: socket's name goes with the last set that has it.
+ * May be NULL. */
 void listen_set_free(struct listen_set *set);
 
 #endif

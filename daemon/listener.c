@@ -4,7 +4,6 @@
 #include "daemon/listener.h"
 
 #include <sys/socket.h>
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -12,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/address.h"
 #include "daemon/session.h"
 
 /* With no descriptors or memory left, looking again at once would only burn the
@@ -33,25 +33,32 @@ struct listener {
 	uint64_t next_report_ms;
 };
 
+/* A socket's peer that left before we asked is uid -1. */
 static void
-set_origin(struct wire_origin *origin, const struct sockaddr_storage *peer)
+set_credentials(struct wire_origin *origin, int fd)
 {
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)peer;
-	const struct sockaddr_in *in = (const struct sockaddr_in *)peer;
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer);
 
-	if (peer->ss_family == AF_INET) {
-		origin->port = ntohs(in->sin_port);
-		(void)inet_ntop(AF_INET, &in->sin_addr, origin->address,
-		    sizeof(origin->address));
-		return;
-	}
-	origin->port = ntohs(in6->sin6_port);
-	if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-		(void)inet_ntop(AF_INET, in6->sin6_addr.s6_addr + 12,
-		    origin->address, sizeof(origin->address));
+	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+	wire_string_set(
+	    origin->address, sizeof(origin->address), WIRE_UNIX_ADDRESS);
+	origin->uid = peer.uid;
+	origin->pid = (uint32_t)peer.pid;
+}
+
+static void
+set_origin(struct wire_origin *origin, const struct listener *l, int fd,
+    const struct sockaddr_storage *peer)
+{
+	memset(origin, 0, sizeof(*origin));
+	wire_string_set(
+	    origin->listener, sizeof(origin->listener), l->directive->address);
+	if (l->directive->is_unix)
+		set_credentials(origin, fd);
 	else
-		(void)inet_ntop(AF_INET6, &in6->sin6_addr, origin->address,
-		    sizeof(origin->address));
+		address_format(peer, origin->address, sizeof(origin->address),
+		    &origin->port);
 }
 
 static void
@@ -100,12 +107,10 @@ accept_one(struct listener *l)
 			pause_accepting(l, strerror(errno));
 		return -1;
 	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	memset(&origin, 0, sizeof(origin));
-	set_origin(&origin, &peer);
-	wire_string_set(
-	    origin.listener, sizeof(origin.listener), l->directive->address);
-	return session_start(l->net, fd, &origin, l->directive->tls);
+	if (!l->directive->is_unix)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	set_origin(&origin, l, fd, &peer);
+	return session_start(l->net, fd, &origin, l->directive);
 }
 
 static void

@@ -187,6 +187,7 @@ reload_abandon(struct monitor *m, const char *why)
 	m->successor = NULL;
 	generation_free(m->next);
 	m->next = NULL;
+	listen_set_restore_access(m->now->listens, m->now->config);
 	log_event(LOG_LEVEL_ERROR, "reload_failed", &subject);
 	reload_end(m);
 }

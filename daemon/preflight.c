@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/listen_unix.h"
+
 const char *
 preflight_helper_path(void)
 {
@@ -120,6 +122,7 @@ void
 preflight_check(const struct config *config, struct config_errors *errors)
 {
 	check_accounts(config, errors);
+	listen_unix_check(config, errors);
 	check_service(config, errors);
 	check_helper(errors);
 }

@@ -23,6 +23,7 @@ const char protocol_tls_required[] = FAILED("TLS required.");
 const char protocol_port_requires_tls[] = FAILED("This port requires TLS.");
 const char protocol_clear_text_here[] =
     FAILED("This port speaks clear text until STARTTLS.");
+const char protocol_no_tls_here[] = FAILED("No TLS on a local socket.");
 const char protocol_line_too_long[] =
     FAILED("Line too long (limit 4096 bytes).");
 const char protocol_clear_line_too_long[] =

@@ -27,7 +27,7 @@ enum protocol_verb {
 
 enum protocol_state {
 	STATE_CLEAR,         /* before TLS */
-	STATE_TLS,           /* wants USER */
+	STATE_TLS,           /* or on a unix: socket; wants USER */
 	STATE_IDENTIFIED,    /* wants PASS */
 	STATE_AUTHENTICATED, /* wants NEWPASS */
 	STATE_CHANGED        /* wants nothing but QUIT */
@@ -67,6 +67,7 @@ extern const char protocol_begin_tls[];
 extern const char protocol_tls_required[];
 extern const char protocol_port_requires_tls[];
 extern const char protocol_clear_text_here[];
+extern const char protocol_no_tls_here[];
 extern const char protocol_line_too_long[];
 extern const char protocol_clear_line_too_long[];
 extern const char protocol_busy[];

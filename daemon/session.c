@@ -121,8 +121,8 @@ peek(struct session *s)
 	if (byte == TLS_HANDSHAKE_RECORD)
 		return begin_handshake(s);
 	session_refuse_clear(s,
-	    s->mode == LISTEN_TLS_IMPLICIT ? protocol_port_requires_tls
-					   : protocol_tls_required);
+	    s->listen->tls == LISTEN_TLS_IMPLICIT ? protocol_port_requires_tls
+						  : protocol_tls_required);
 	session_report(s, NET_EVENT_CLEAR_REFUSED, "");
 	return PROGRESS_AGAIN;
 }
@@ -198,7 +198,9 @@ fill(struct session *s, size_t limit)
 	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE)
 		return block_on(s, result);
 	if (c->tls == NULL && c->in_len > 0 && *c->in == TLS_HANDSHAKE_RECORD) {
-		session_refuse_clear(s, protocol_clear_text_here);
+		session_refuse_clear(s,
+		    s->listen->is_unix ? protocol_no_tls_here
+				       : protocol_clear_text_here);
 		session_report(
 		    s, NET_EVENT_PROTOCOL, "TLS where clear text is due");
 	}

@@ -15,7 +15,7 @@ int session_arena_new(struct net *net, int *locked);
 /* Takes over fd, a connected non-blocking socket. -1, and fd closed, if there
  * is no session free or no memory. */
 int session_start(struct net *net, int fd, const struct wire_origin *origin,
-    enum listen_tls mode);
+    const struct config_listen *listen);
 
 /* Drain's end, or stop: closes every session, with a line to those inside TLS,
  * that has no change running. */

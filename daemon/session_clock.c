@@ -40,7 +40,7 @@ session_set_timer(struct session *s)
 static enum progress
 end_peeking(struct session *s)
 {
-	if (s->mode == LISTEN_TLS_IMPLICIT) {
+	if (s->listen->tls == LISTEN_TLS_IMPLICIT) {
 		session_refuse_clear(s, protocol_port_requires_tls);
 	} else {
 		session_await_command(s);

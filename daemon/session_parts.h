@@ -34,10 +34,10 @@ struct session {
 	struct connection connection;
 	struct dialogue dialogue;
 	enum session_phase phase;
-	enum listen_tls mode;
-	int owes_greeting; /* after STARTTLS there is none */
-	int is_closing;    /* what goes out is the last */
-	int is_overdue;    /* session-timeout came while a helper was at work */
+	const struct config_listen *listen; /* where it came in */
+	int owes_greeting;                  /* after STARTTLS there is none */
+	int is_closing;                     /* what goes out is the last */
+	int is_overdue; /* session-timeout came while a helper was at work */
 	uint64_t due_ms[N_DUE];
 	struct wire_origin origin;
 	struct net *net;

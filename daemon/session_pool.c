@@ -43,26 +43,44 @@ make_events(struct session *s)
 	    : -1;
 }
 
+/* No network, so no TLS: at once as far as others are after the handshake. */
 static void
-begin(struct session *s)
+begin_local(struct session *s)
 {
-	const struct config *config = s->net->config;
+	dialogue_begin_local(&s->dialogue);
+	session_await_command(s);
+	session_greet(s);
+}
 
-	session_set_due(s, DUE_TOTAL, config->session_timeout_ms);
-	if (s->mode == LISTEN_TLS_STARTTLS) {
+static void
+begin_network(struct session *s)
+{
+	const enum listen_tls mode = s->listen->tls;
+
+	if (mode == LISTEN_TLS_STARTTLS) {
 		session_await_command(s);
 		session_greet(s);
 		return;
 	}
 	s->owes_greeting = 1;
 	session_set_due(s, DUE_PHASE,
-	    s->mode == LISTEN_TLS_IMPLICIT ? IMPLICIT_WAIT_MS
-					   : config->greeting_delay_ms);
+	    mode == LISTEN_TLS_IMPLICIT ? IMPLICIT_WAIT_MS
+					: s->net->config->greeting_delay_ms);
+}
+
+static void
+begin(struct session *s)
+{
+	session_set_due(s, DUE_TOTAL, s->net->config->session_timeout_ms);
+	if (s->listen->is_unix)
+		begin_local(s);
+	else
+		begin_network(s);
 }
 
 int
 session_start(struct net *net, int fd, const struct wire_origin *origin,
-    enum listen_tls mode)
+    const struct config_listen *listen)
 {
 	struct session *s = find_free(net);
 
@@ -73,7 +91,7 @@ session_start(struct net *net, int fd, const struct wire_origin *origin,
 	s->net = net;
 	s->connection.fd = fd;
 	s->origin = *origin;
-	s->mode = mode;
+	s->listen = listen;
 	s->phase = PHASE_PEEK;
 	net->n_sessions++;
 	dialogue_begin(&s->dialogue, net, &s->origin, on_dialogue_answered, s);
@@ -91,7 +109,7 @@ stop(struct session *s)
 {
 	if (s->phase == PHASE_FREE || s->phase == PHASE_LINGER || s->is_closing)
 		return;
-	if (s->origin.tls[0] == '\0') {
+	if (s->dialogue.state == STATE_CLEAR) {
 		(void)session_end(s);
 		return;
 	}

@@ -29,10 +29,28 @@ def context(certificate=None, version=None):
     return ctx
 
 
+def _connect(port, source):
+    if isinstance(port, str):
+        local = socket.socket(socket.AF_UNIX)
+        local.settimeout(TIMEOUT_SEC)
+        try:
+            local.connect(port)
+        except BaseException:
+            local.close()
+            raise
+        return local
+    peer = socket.create_connection(
+        ("127.0.0.1", port), timeout=TIMEOUT_SEC, source_address=(source, 0)
+    )
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return peer
+
+
 class Client:
-    """One connection. mode: clear, implicit or starttls. In the last two the
-    greeting has been read and TLS is up when the constructor returns. source:
-    the address on loopback that the client has."""
+    """One connection. port: or the path of a unix: socket. mode: clear,
+    local, implicit or starttls. But for the first, the greeting has been read
+    when the constructor returns, and in the last two TLS is up. source: the
+    address on loopback that the client has."""
 
     def __init__(
         self,
@@ -47,14 +65,11 @@ class Client:
         self.tls = tls if tls is not None else context()
         self.buffer = b""
         self.greeting = None
-        self.socket = socket.create_connection(
-            ("127.0.0.1", port),
-            timeout=TIMEOUT_SEC,
-            source_address=(source, 0),
-        )
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = _connect(port, source)
         try:
-            if mode == "implicit":
+            if mode == "local":
+                self.greeting = self.line()
+            elif mode == "implicit":
                 self.handshake()
                 self.greeting = self.line()
             elif mode == "starttls":

@@ -212,6 +212,13 @@ class Daemon:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def reload(self, event="reload_ok"):
+        """SIGHUP, and until it is done. Returns what the log says."""
+        mark = self.log.mark()
+        self.signal(signal.SIGHUP)
+        self.log.wait_for(rf"event={event}\b", since=mark)
+        return "\n".join(self.log.lines[mark:])
+
     def kill(self):
         """Ends what is left, in a test that has failed already."""
         if self.process is None:

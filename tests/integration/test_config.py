@@ -276,10 +276,7 @@ class Reload(Configured):
         self.first = self.daemon.pairs[0]
 
     def reload(self, event):
-        mark = self.daemon.log.mark()
-        self.daemon.signal(signal.SIGHUP)
-        self.daemon.log.wait_for(rf"event={event}\b", since=mark)
-        return "\n".join(self.daemon.log.lines[mark:])
+        return self.daemon.reload(event)
 
     def connect(self, certificate=None):
         client = Client(
