@@ -174,6 +174,7 @@ line_add_origin(struct line *line, const struct wire_origin *origin)
 		    origin->pid);
 	if (origin->port != 0)
 		line_add(line, " port=%u", origin->port);
+	line_add_bare(line, "proxy", origin->proxy);
 	line_add_bare(line, "listener", origin->listener);
 	line_add_bare(line, "tls", origin->tls);
 }

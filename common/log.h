@@ -34,8 +34,8 @@ struct log_subject {
 	const char *reason; /* or NULL: text from outside, last on the line */
 };
 
-/* Writes `event=NAME peer=... port=... listener=... tls=... user="..."
- * reason="..."`, each only if there is one. */
+/* Writes `event=NAME peer=... uid=... pid=... port=... proxy=... listener=...
+ * tls=... user="..." reason="..."`, each only if there is one. */
 void log_event(
     enum log_level level, const char *event, const struct log_subject *subject);
 

@@ -93,7 +93,8 @@ struct wire_origin {
 	                                      WIRE_UNIX_ADDRESS */
 	char listener[WIRE_LISTENER_SIZE]; /* as in the configuration */
 	char tls[WIRE_TLS_SIZE];           /* "TLSv1.3", or "" while in clear */
-	uint16_t port;                     /* host byte order */
+	char proxy[WIRE_ADDRESS_SIZE]; /* who told address and port, or "" */
+	uint16_t port;                 /* host byte order */
 	uint16_t zero;
 	uint32_t uid; /* of the peer's process, on a unix: socket */
 	uint32_t pid;
@@ -148,6 +149,7 @@ enum net_event {
 	NET_EVENT_PROTOCOL,      /* closed for bad input; detail says which */
 	NET_EVENT_TIMEOUT,       /* detail says which */
 	NET_EVENT_ACCEPT_PAUSED, /* detail: why no more sessions fit */
+	NET_EVENT_PROXY_REFUSED, /* detail: what is wrong with it */
 	NET_EVENT_NOTE           /* detail: what went wrong inside */
 };
 

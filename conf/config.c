@@ -65,6 +65,17 @@ share_account(struct config *config)
 }
 
 static void
+check_listen(const struct config *config, const struct config_listen *listen,
+    struct config_errors *errors)
+{
+	if (listen->is_proxied && config->proxy_trust.n == 0)
+		config_error(errors, &listen->place,
+		    "listen %s: proxy=yes trusts nobody; name the proxies with "
+		    "proxy-trust",
+		    listen->address);
+}
+
+static void
 check_whole(const struct config *config, struct config_errors *errors)
 {
 	if (config->n_pairs == 0)
@@ -78,6 +89,8 @@ check_whole(const struct config *config, struct config_errors *errors)
 		config_error(errors, NULL,
 		    "handshake-timeout: must not be more than "
 		    "session-timeout");
+	for (size_t i = 0; i < config->n_listens; i++)
+		check_listen(config, &config->listens[i], errors);
 }
 
 static struct config *

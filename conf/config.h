@@ -33,7 +33,8 @@ struct config_listen {
 	struct sockaddr_storage sockaddr;
 	socklen_t sockaddr_len;
 	int is_unix;
-	enum listen_tls tls; /* of an address */
+	enum listen_tls tls; /* of an address, as the next */
+	int is_proxied;      /* begins with a PROXY header */
 	mode_t mode;         /* of a unix: socket, as the next two */
 	char *owner;         /* NULL: who starts the daemon */
 	char *group;

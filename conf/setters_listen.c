@@ -28,6 +28,15 @@ set_tls(const struct directive_use *use, struct config_listen *listen,
 	return 0;
 }
 
+static const struct word_value yes_no[] = { { "yes", 1 }, { "no", 0 } };
+
+static int
+set_proxy(const struct directive_use *use, struct config_listen *listen,
+    const char *value)
+{
+	return setter_look_up(use, yes_no, 2, value, &listen->is_proxied);
+}
+
 static int
 set_mode(const struct directive_use *use, struct config_listen *listen,
     const char *value)
@@ -78,6 +87,7 @@ struct listen_option {
 
 static const struct listen_option options[] = {
 	{ "tls=", 0, set_tls },
+	{ "proxy=", 0, set_proxy },
 	{ "mode=", 1, set_mode },
 	{ "owner=", 1, set_owner },
 	{ "group=", 1, set_group },
@@ -216,8 +226,9 @@ static void
 dump_options(const struct config_listen *listen, FILE *out)
 {
 	if (!listen->is_unix) {
-		(void)fprintf(out, " tls=%s",
-		    setter_word_of(tls_modes, 3, (int)listen->tls));
+		(void)fprintf(out, " tls=%s proxy=%s",
+		    setter_word_of(tls_modes, 3, (int)listen->tls),
+		    setter_word_of(yes_no, 2, listen->is_proxied));
 		return;
 	}
 	(void)fprintf(out, " mode=%04o", (unsigned)listen->mode);

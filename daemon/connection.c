@@ -125,6 +125,24 @@ connection_peek(const struct connection *c, char *byte)
 	return result_of_clear(n, TLS_WANTS_READ);
 }
 
+enum tls_result
+connection_peek_more(struct connection *c, size_t limit, size_t *len)
+{
+	ssize_t n = recv(c->fd, c->in + c->in_len, limit - c->in_len, MSG_PEEK);
+
+	*len = n > 0 ? (size_t)n : 0;
+	return result_of_clear(n, TLS_WANTS_READ);
+}
+
+int
+connection_take(struct connection *c, size_t n)
+{
+	if (recv(c->fd, c->in + c->in_len, n, 0) != (ssize_t)n)
+		return -1;
+	c->in_len += n;
+	return 0;
+}
+
 int
 connection_has_more(const struct connection *c)
 {

@@ -56,6 +56,16 @@ void connection_consume(struct connection *c, size_t n);
  * is none to come. */
 enum tls_result connection_peek(const struct connection *c, char *byte);
 
+/* Reads on behind what is in c->in, up to limit bytes in all, but leaves it in
+ * the socket and c->in_len as it is; *len is what came. Results as of
+ * connection_fill(). In clear only. */
+enum tls_result connection_peek_more(
+    struct connection *c, size_t limit, size_t *len);
+
+/* Takes n bytes that were peeked at out of the socket. 0, or -1 if they are not
+ * there any more. */
+int connection_take(struct connection *c, size_t n);
+
 /* Has the peer sent anything that was not consumed yet? */
 int connection_has_more(const struct connection *c);
 

@@ -87,6 +87,14 @@ is_shortage(int error)
 	    error == ENOMEM;
 }
 
+/* On a listener with proxy=yes, whoever connects is asked for whom. */
+static int
+may_speak_for_others(const struct listener *l, const struct wire_origin *origin)
+{
+	return !l->directive->is_proxied ||
+	    cidr_list_has(&l->net->config->proxy_trust, origin->address);
+}
+
 static int
 accept_one(struct listener *l)
 {
@@ -110,6 +118,12 @@ accept_one(struct listener *l)
 	if (!l->directive->is_unix)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	set_origin(&origin, l, fd, &peer);
+	if (!may_speak_for_others(l, &origin)) {
+		net_report(l->net, NET_EVENT_PROXY_REFUSED, &origin,
+		    "is not in proxy-trust");
+		(void)close(fd);
+		return 0;
+	}
 	return session_start(l->net, fd, &origin, l->directive);
 }
 

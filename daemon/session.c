@@ -93,9 +93,8 @@ begin_handshake(struct session *s)
 	return session_end(s);
 }
 
-/* Waits for what the connection needs next. */
-static enum progress
-block_on(struct session *s, enum tls_result result)
+enum progress
+session_block_on(struct session *s, enum tls_result result)
 {
 	(void)event_add(
 	    result == TLS_WANTS_WRITE ? s->write_event : s->read_event, NULL);
@@ -113,7 +112,7 @@ peek(struct session *s)
 		break;
 	case TLS_WANTS_READ:
 	case TLS_WANTS_WRITE:
-		return block_on(s, TLS_WANTS_READ);
+		return session_block_on(s, TLS_WANTS_READ);
 	case TLS_EOF:
 	case TLS_FAILED:
 		return session_end(s);
@@ -133,7 +132,7 @@ handshake(struct session *s)
 	enum tls_result result = tls_handshake(s->connection.tls);
 
 	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE)
-		return block_on(s, result);
+		return session_block_on(s, result);
 	if (result != TLS_DONE) {
 		session_report(s, NET_EVENT_TLS_FAILED, tls_reason());
 		return begin_linger(s);
@@ -156,7 +155,7 @@ discard(struct session *s)
 	if (result == TLS_DONE)
 		return PROGRESS_AGAIN;
 	if (result == TLS_WANTS_READ)
-		return block_on(s, result);
+		return session_block_on(s, result);
 	return session_end(s);
 }
 
@@ -196,7 +195,7 @@ fill(struct session *s, size_t limit)
 	enum tls_result result = connection_fill(c, limit);
 
 	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE)
-		return block_on(s, result);
+		return session_block_on(s, result);
 	if (c->tls == NULL && c->in_len > 0 && *c->in == TLS_HANDSHAKE_RECORD) {
 		session_refuse_clear(s,
 		    s->listen->is_unix ? protocol_no_tls_here
@@ -263,7 +262,7 @@ talk(struct session *s)
 		begin_closing(s);
 	result = connection_flush(&s->connection);
 	if (result != TLS_DONE)
-		return block_on(s, result);
+		return session_block_on(s, result);
 	if (d->next == NEXT_CLOSE)
 		return begin_linger(s);
 	if (d->next == NEXT_TLS)
@@ -277,6 +276,8 @@ static enum progress
 step(struct session *s)
 {
 	switch (s->phase) {
+	case PHASE_PROXY:
+		return session_read_proxy_header(s);
 	case PHASE_PEEK:
 		return peek(s);
 	case PHASE_HANDSHAKE:

@@ -68,6 +68,9 @@ end_phase(struct session *s, const char *timeout)
 		return end_peeking(s);
 	case PHASE_TALK:
 		return end_talk(s, timeout);
+	case PHASE_PROXY:
+		session_report(s, NET_EVENT_TIMEOUT, "PROXY header");
+		break;
 	case PHASE_HANDSHAKE:
 		session_report(s, NET_EVENT_TIMEOUT, "handshake");
 		break;

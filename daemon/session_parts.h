@@ -1,6 +1,5 @@
 /*
- * What session.c, session_clock.c and session_pool.c share, and nobody else
- * includes. Net only.
+ * What session.c and session_*.c share, and nobody else includes. Net only.
  */
 #ifndef DAEMON_SESSION_PARTS_H
 #define DAEMON_SESSION_PARTS_H
@@ -17,7 +16,8 @@
 
 enum session_phase {
 	PHASE_FREE,
-	PHASE_PEEK, /* is the first byte TLS? */
+	PHASE_PROXY, /* for whom does the proxy connect? */
+	PHASE_PEEK,  /* is the first byte TLS? */
 	PHASE_HANDSHAKE,
 	PHASE_TALK,  /* in clear or inside TLS */
 	PHASE_LINGER /* all is said; let it arrive */
@@ -55,6 +55,15 @@ enum progress {
 /* Does what can be done now and waits for the rest. The session may be no more
  * afterwards. */
 void session_advance(struct session *s);
+
+/* In PHASE_PROXY: reads the header, and then begins as the listener says. */
+enum progress session_read_proxy_header(struct session *s);
+
+/* Waits for the first byte of a client, or greets it. */
+void session_begin_network(struct session *s);
+
+/* Waits for what the connection needs next; always PROGRESS_BLOCKED. */
+enum progress session_block_on(struct session *s, enum tls_result result);
 
 /* Frees the session's slot; always PROGRESS_ENDED. */
 enum progress session_end(struct session *s);

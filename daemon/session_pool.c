@@ -52,11 +52,12 @@ begin_local(struct session *s)
 	session_greet(s);
 }
 
-static void
-begin_network(struct session *s)
+void
+session_begin_network(struct session *s)
 {
 	const enum listen_tls mode = s->listen->tls;
 
+	s->phase = PHASE_PEEK;
 	if (mode == LISTEN_TLS_STARTTLS) {
 		session_await_command(s);
 		session_greet(s);
@@ -69,13 +70,22 @@ begin_network(struct session *s)
 }
 
 static void
+begin_proxied(struct session *s)
+{
+	s->phase = PHASE_PROXY;
+	session_set_due(s, DUE_PHASE, s->net->config->handshake_timeout_ms);
+}
+
+static void
 begin(struct session *s)
 {
 	session_set_due(s, DUE_TOTAL, s->net->config->session_timeout_ms);
 	if (s->listen->is_unix)
 		begin_local(s);
+	else if (s->listen->is_proxied)
+		begin_proxied(s);
 	else
-		begin_network(s);
+		session_begin_network(s);
 }
 
 int
@@ -92,7 +102,7 @@ session_start(struct net *net, int fd, const struct wire_origin *origin,
 	s->connection.fd = fd;
 	s->origin = *origin;
 	s->listen = listen;
-	s->phase = PHASE_PEEK;
+	s->phase = PHASE_PEEK; /* no longer free */
 	net->n_sessions++;
 	dialogue_begin(&s->dialogue, net, &s->origin, on_dialogue_answered, s);
 	if (make_events(s) == -1) {

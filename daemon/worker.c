@@ -72,7 +72,8 @@ origin_ok(const struct wire_origin *origin)
 {
 	return address_ok(origin->address, sizeof(origin->address)) &&
 	    wire_string_ok(origin->listener, sizeof(origin->listener)) &&
-	    wire_string_ok(origin->tls, sizeof(origin->tls));
+	    wire_string_ok(origin->tls, sizeof(origin->tls)) &&
+	    wire_string_ok(origin->proxy, sizeof(origin->proxy));
 }
 
 static enum wire_result
@@ -105,6 +106,7 @@ static const struct event_name event_names[] = {
 	{ NET_EVENT_PROTOCOL, LOG_LEVEL_INFO, "protocol_error" },
 	{ NET_EVENT_TIMEOUT, LOG_LEVEL_INFO, "timeout" },
 	{ NET_EVENT_ACCEPT_PAUSED, LOG_LEVEL_WARNING, "accept_paused" },
+	{ NET_EVENT_PROXY_REFUSED, LOG_LEVEL_NOTICE, "proxy_refused" },
 	{ NET_EVENT_NOTE, LOG_LEVEL_WARNING, "net_note" },
 };
 

@@ -70,8 +70,9 @@ class Daemon:
     """
     A daemon with a folder of its own. `with Daemon(Matrix({...})) as d:`
 
-    listens: TLS modes, a port each, see port(). directives: more lines of
-    the configuration. unprivileged: as nobody, if the test is root.
+    listens: TLS modes, a port each, see port(). options: of each of them.
+    directives: more lines of the configuration. unprivileged: as nobody, if
+    the test is root.
     """
 
     running = []
@@ -81,12 +82,14 @@ class Daemon:
         backend,
         *,
         listens=("implicit", "starttls", "auto"),
+        options="",
         directives=(),
         pairs=None,
         unprivileged=False,
     ):
         self.backend = backend
         self.modes = listens
+        self.options = options
         self.more = list(directives)
         self.pairs = pairs or [certificates.make()]
         self.drops = unprivileged and accounts.is_root()
@@ -139,7 +142,7 @@ class Daemon:
     def lines(self):
         """The configuration as a list of lines."""
         lines = [
-            f"listen 127.0.0.1:{port} tls={mode}"
+            f"listen 127.0.0.1:{port} tls={mode} {self.options}"
             for mode, port in self.ports.items()
         ]
         for i in range(len(self.pairs)):

@@ -83,6 +83,8 @@ static const char *const good_lines[] = {
 	"listen [2001:db8::1]:10106 tls=implicit\n",
 	"listen *:1 tls=starttls\n",
 	"listen 127.0.0.1:65535\nlisten 127.0.0.2:65535\n",
+	"listen *:1 proxy=yes tls=starttls\nproxy-trust 192.0.2.1\n",
+	"listen *:1 proxy=no\n",
 	"listen unix:/run/poppassd/webmail.sock\n",
 	"listen unix:/s mode=0666 owner=www-data group=mail\n",
 	"listen \"unix:/with blank\" \"owner=a \\\"b\\\"\" mode=600\nlisten "
@@ -169,6 +171,11 @@ static const struct bad_line bad_lines[] = {
 	{ "listen unix:/s tls=auto\n",
 	    "listen unix:/s: tls= is for addresses; a unix: socket is no "
 	    "network" },
+	{ "listen unix:/s proxy=yes\n", "proxy= is for addresses" },
+	{ "listen *:1 proxy=v2\n", "\"v2\" is none of: yes, no" },
+	{ "listen *:1 proxy=yes\n",
+	    "test:2: listen *:1: proxy=yes trusts nobody; name the proxies "
+	    "with" },
 	{ "listen unix:s\n", "is no address with a port" },
 	{ "listen unix:\n", "is no address with a port" },
 	{ "listen unix:/a234567890b234567890c234567890d234567890e234567890"

@@ -94,6 +94,33 @@ START_TEST(test_event_writes_fields_in_order)
 }
 END_TEST
 
+START_TEST(test_event_tells_who_spoke_for_the_peer)
+{
+	const struct wire_origin origin = { .address = "192.0.2.8",
+		.proxy = "198.51.100.1",
+		.listener = "[::]:106" };
+	const struct log_subject subject = { .origin = &origin };
+
+	log_event(LOG_LEVEL_INFO, "x", &subject);
+	ck_assert_str_eq(written(),
+	    "event=x peer=192.0.2.8 proxy=198.51.100.1 listener=[::]:106\n");
+}
+END_TEST
+
+START_TEST(test_event_tells_credentials_of_local_peers)
+{
+	const struct wire_origin origin = { .address = WIRE_UNIX_ADDRESS,
+		.listener = "unix:/run/with blank",
+		.uid = 33,
+		.pid = 0 };
+	const struct log_subject subject = { .origin = &origin };
+
+	log_event(LOG_LEVEL_INFO, "x", &subject);
+	ck_assert_str_eq(written(),
+	    "event=x peer=unix uid=33 pid=0 listener=unix:/run/with_blank\n");
+}
+END_TEST
+
 START_TEST(test_event_leaves_out_what_is_not_there)
 {
 	const struct wire_origin origin = { .address = "::1" };
@@ -165,6 +192,8 @@ main(void)
 	    sizeof(escapes) / sizeof(*escapes));
 	tcase_add_test(tcase, test_escape_is_not_cut_inside);
 	tcase_add_test(tcase, test_event_writes_fields_in_order);
+	tcase_add_test(tcase, test_event_tells_who_spoke_for_the_peer);
+	tcase_add_test(tcase, test_event_tells_credentials_of_local_peers);
 	tcase_add_test(tcase, test_event_leaves_out_what_is_not_there);
 	tcase_add_test(tcase, test_event_keeps_one_line);
 	tcase_add_test(tcase, test_event_bounds_long_text);
