@@ -177,6 +177,8 @@ line_add_origin(struct line *line, const struct wire_origin *origin)
 	line_add_bare(line, "proxy", origin->proxy);
 	line_add_bare(line, "listener", origin->listener);
 	line_add_bare(line, "tls", origin->tls);
+	if (origin->certificate[0] != '\0')
+		line_add_quoted(line, "certificate", origin->certificate);
 }
 
 void

@@ -35,7 +35,8 @@ struct log_subject {
 };
 
 /* Writes `event=NAME peer=... uid=... pid=... port=... proxy=... listener=...
- * tls=... user="..." reason="..."`, each only if there is one. */
+ * tls=... certificate="..." user="..." reason="..."`, each only if there is
+ * one. */
 void log_event(
     enum log_level level, const char *event, const struct log_subject *subject);
 

@@ -28,6 +28,7 @@
 #define WIRE_ADDRESS_SIZE  48
 #define WIRE_LISTENER_SIZE 128 /* "unix:" and the longest path */
 #define WIRE_TLS_SIZE      16
+#define WIRE_SUBJECT_SIZE  128
 #define WIRE_DETAIL_SIZE   192
 #define WIRE_REASON_SIZE   480 /* fits a reply of 512 with "500 " and CRLF */
 #define WIRE_SERVICE_SIZE  64
@@ -94,7 +95,8 @@ struct wire_origin {
 	char listener[WIRE_LISTENER_SIZE]; /* as in the configuration */
 	char tls[WIRE_TLS_SIZE];           /* "TLSv1.3", or "" while in clear */
 	char proxy[WIRE_ADDRESS_SIZE]; /* who told address and port, or "" */
-	uint16_t port;                 /* host byte order */
+	char certificate[WIRE_SUBJECT_SIZE]; /* its subject, or "" */
+	uint16_t port;                       /* host byte order */
 	uint16_t zero;
 	uint32_t uid; /* of the peer's process, on a unix: socket */
 	uint32_t pid;
@@ -102,6 +104,7 @@ struct wire_origin {
 
 enum load_kind {
 	LOAD_CONFIG = 1,  /* the text of config_dump() */
+	LOAD_CLIENT_CA,   /* PEM; comes before all certificates, or never */
 	LOAD_CERTIFICATE, /* PEM chain; starts pair number index */
 	LOAD_KEY,         /* PEM key of pair number index */
 	LOAD_END          /* no bytes; all is there */

@@ -73,6 +73,13 @@ check_listen(const struct config *config, const struct config_listen *listen,
 		    "listen %s: proxy=yes trusts nobody; name the proxies with "
 		    "proxy-trust",
 		    listen->address);
+	if (listen->client_cert != LISTEN_CLIENT_CERT_OFF &&
+	    config->tls_client_ca == NULL)
+		config_error(errors, &listen->place,
+		    "listen %s: client-cert= trusts nobody; name the file with "
+		    "those who issue certificates of clients with "
+		    "tls-client-ca",
+		    listen->address);
 }
 
 static void
@@ -190,6 +197,8 @@ config_free(struct config *config)
 	}
 	free(config->listens);
 	free(config->pairs);
+	free(config->tls_client_ca);
+	free(config->tls_client_ca_place.file);
 	free(config->user);
 	free(config->user_place.file);
 	free(config->pam_service);

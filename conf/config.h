@@ -26,6 +26,12 @@ enum listen_tls {
 	LISTEN_TLS_STARTTLS
 };
 
+enum listen_client_cert {
+	LISTEN_CLIENT_CERT_OFF,
+	LISTEN_CLIENT_CERT_OPTIONAL,
+	LISTEN_CLIENT_CERT_REQUIRED
+};
+
 #define LISTEN_DEFAULT_MODE 0660
 
 struct config_listen {
@@ -33,10 +39,11 @@ struct config_listen {
 	struct sockaddr_storage sockaddr;
 	socklen_t sockaddr_len;
 	int is_unix;
-	enum listen_tls tls; /* of an address, as the next */
+	enum listen_tls tls; /* of an address, as the next two */
 	int is_proxied;      /* begins with a PROXY header */
-	mode_t mode;         /* of a unix: socket, as the next two */
-	char *owner;         /* NULL: who starts the daemon */
+	enum listen_client_cert client_cert;
+	mode_t mode; /* of a unix: socket, as the next two */
+	char *owner; /* NULL: who starts the daemon */
 	char *group;
 	struct config_place place;
 };
@@ -79,6 +86,8 @@ struct config {
 	size_t n_pairs;
 	struct wire_prompt prompts[WIRE_PROMPTS_MAX];
 	size_t n_prompts;
+	char *tls_client_ca; /* path, or NULL */
+	struct config_place tls_client_ca_place;
 	int tls_minimum_version; /* TLS1_2_VERSION or TLS1_3_VERSION: 0x0303,
 	                            0x0304 */
 	char *user;

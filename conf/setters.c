@@ -183,13 +183,27 @@ setter_pam_service(
 		setter_set_place(&use->config->pam_service_place, use->place);
 }
 
+static int
+set_path(const struct directive *directive, const struct directive_use *use)
+{
+	if (use->words[1][0] == '/')
+		return set_string(directive, use);
+	setter_complain(use, "is no absolute path");
+	return -1;
+}
+
 void
 setter_path(const struct directive *directive, const struct directive_use *use)
 {
-	if (use->words[1][0] != '/')
-		setter_complain(use, "is no absolute path");
-	else
-		(void)set_string(directive, use);
+	(void)set_path(directive, use);
+}
+
+void
+setter_client_ca(
+    const struct directive *directive, const struct directive_use *use)
+{
+	if (set_path(directive, use) == 0)
+		setter_set_place(&use->config->tls_client_ca_place, use->place);
 }
 
 void

@@ -14,6 +14,8 @@ void setter_choice(
     const struct directive *directive, const struct directive_use *use);
 void setter_cidrs(
     const struct directive *directive, const struct directive_use *use);
+void setter_client_ca(
+    const struct directive *directive, const struct directive_use *use);
 void setter_duration(
     const struct directive *directive, const struct directive_use *use);
 void setter_greeting(

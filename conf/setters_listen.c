@@ -37,6 +37,24 @@ set_proxy(const struct directive_use *use, struct config_listen *listen,
 	return setter_look_up(use, yes_no, 2, value, &listen->is_proxied);
 }
 
+static const struct word_value client_certs[] = {
+	{ "off", LISTEN_CLIENT_CERT_OFF },
+	{ "optional", LISTEN_CLIENT_CERT_OPTIONAL },
+	{ "required", LISTEN_CLIENT_CERT_REQUIRED },
+};
+
+static int
+set_client_cert(const struct directive_use *use, struct config_listen *listen,
+    const char *value)
+{
+	int choice;
+
+	if (setter_look_up(use, client_certs, 3, value, &choice) == -1)
+		return -1;
+	listen->client_cert = (enum listen_client_cert)choice;
+	return 0;
+}
+
 static int
 set_mode(const struct directive_use *use, struct config_listen *listen,
     const char *value)
@@ -88,6 +106,7 @@ struct listen_option {
 static const struct listen_option options[] = {
 	{ "tls=", 0, set_tls },
 	{ "proxy=", 0, set_proxy },
+	{ "client-cert=", 0, set_client_cert },
 	{ "mode=", 1, set_mode },
 	{ "owner=", 1, set_owner },
 	{ "group=", 1, set_group },
@@ -226,9 +245,10 @@ static void
 dump_options(const struct config_listen *listen, FILE *out)
 {
 	if (!listen->is_unix) {
-		(void)fprintf(out, " tls=%s proxy=%s",
+		(void)fprintf(out, " tls=%s proxy=%s client-cert=%s",
 		    setter_word_of(tls_modes, 3, (int)listen->tls),
-		    setter_word_of(yes_no, 2, listen->is_proxied));
+		    setter_word_of(yes_no, 2, listen->is_proxied),
+		    setter_word_of(client_certs, 3, (int)listen->client_cert));
 		return;
 	}
 	(void)fprintf(out, " mode=%04o", (unsigned)listen->mode);

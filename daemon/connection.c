@@ -152,11 +152,17 @@ connection_has_more(const struct connection *c)
 }
 
 int
-connection_begin_tls(struct connection *c, struct tls_server *server)
+connection_begin_tls(struct connection *c, struct tls_server *server,
+    enum listen_client_cert client_cert)
 {
 	connection_consume(c, c->in_len);
 	c->tls = tls_session_new(server, c->fd);
-	return c->tls != NULL ? 0 : -1;
+	if (c->tls == NULL)
+		return -1;
+	if (client_cert != LISTEN_CLIENT_CERT_OFF)
+		tls_session_ask_certificate(
+		    c->tls, client_cert == LISTEN_CLIENT_CERT_REQUIRED);
+	return 0;
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "conf/config.h"
 #include "daemon/protocol.h"
 #include "daemon/tls.h"
 
@@ -70,7 +71,8 @@ int connection_take(struct connection *c, size_t n);
 int connection_has_more(const struct connection *c);
 
 /* Begins TLS; what was read in clear is forgotten. -1 without memory. */
-int connection_begin_tls(struct connection *c, struct tls_server *server);
+int connection_begin_tls(struct connection *c, struct tls_server *server,
+    enum listen_client_cert client_cert);
 
 /* All is said: close_notify if TLS is up, then the end of what we send. Wipes
  * what was read. */

@@ -46,6 +46,20 @@ use_config(struct loader *loader)
 }
 
 static enum wire_result
+use_client_ca(struct loader *loader)
+{
+	const char *why;
+
+	if (loader->net->tls == NULL)
+		return WIRE_BAD;
+	if (tls_server_set_client_ca(loader->net->tls, loader->current.bytes,
+		loader->current.len, &why) == 0)
+		return WIRE_OK;
+	log_message(LOG_LEVEL_ERROR, "net: tls-client-ca: %s", why);
+	return WIRE_BAD;
+}
+
+static enum wire_result
 use_certificate(struct loader *loader)
 {
 	struct blob spare = loader->certificate;
@@ -79,6 +93,7 @@ struct load_rule {
 
 static const struct load_rule load_rules[] = {
 	{ LOAD_CONFIG, use_config },
+	{ LOAD_CLIENT_CA, use_client_ca },
 	{ LOAD_CERTIFICATE, use_certificate },
 	{ LOAD_KEY, use_key },
 };

@@ -87,7 +87,8 @@ begin_handshake(struct session *s)
 {
 	s->phase = PHASE_HANDSHAKE;
 	session_set_due(s, DUE_PHASE, s->net->config->handshake_timeout_ms);
-	if (connection_begin_tls(&s->connection, s->net->tls) == 0)
+	if (connection_begin_tls(
+		&s->connection, s->net->tls, s->listen->client_cert) == 0)
 		return PROGRESS_AGAIN;
 	session_report(s, NET_EVENT_NOTE, "no memory for a handshake");
 	return session_end(s);
@@ -134,11 +135,14 @@ handshake(struct session *s)
 	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE)
 		return session_block_on(s, result);
 	if (result != TLS_DONE) {
-		session_report(s, NET_EVENT_TLS_FAILED, tls_reason());
+		session_report(s, NET_EVENT_TLS_FAILED,
+		    tls_session_reason(s->connection.tls));
 		return begin_linger(s);
 	}
 	wire_string_set(s->origin.tls, sizeof(s->origin.tls),
 	    tls_version(s->connection.tls));
+	tls_subject(s->connection.tls, s->origin.certificate,
+	    sizeof(s->origin.certificate));
 	dialogue_restart(&s->dialogue);
 	session_await_command(s);
 	if (s->owes_greeting)

@@ -16,6 +16,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "daemon/tls_clients.h"
 #include "daemon/tls_names.h"
 
 #define ALPN_NAME "poppassd"
@@ -29,7 +30,8 @@ struct name_set {
 
 struct tls_server {
 	int minimum_version;
-	struct name_set *sets; /* the first is the default */
+	struct tls_clients *clients; /* NULL: nobody is asked */
+	struct name_set *sets;       /* the first is the default */
 };
 
 static SSL *
@@ -150,7 +152,9 @@ make_context(struct tls_server *server)
 	(void)SSL_CTX_set_tlsext_servername_callback(ctx, on_tls_server_name);
 	(void)SSL_CTX_set_tlsext_servername_arg(ctx, server);
 	if (SSL_CTX_set_min_proto_version(ctx, server->minimum_version) == 1 &&
-	    set_algorithms(ctx) == 0)
+	    set_algorithms(ctx) == 0 &&
+	    (server->clients == NULL ||
+		tls_clients_apply(server->clients, ctx) == 0))
 		return ctx;
 	SSL_CTX_free(ctx);
 	return NULL;
@@ -164,6 +168,14 @@ tls_server_new(int minimum_version)
 	if (server != NULL)
 		server->minimum_version = minimum_version;
 	return server;
+}
+
+int
+tls_server_set_client_ca(
+    struct tls_server *server, const char *pem, size_t len, const char **why)
+{
+	server->clients = tls_clients_new(pem, len, why);
+	return server->clients != NULL ? 0 : -1;
 }
 
 static struct name_set *
@@ -259,6 +271,7 @@ tls_server_free(struct tls_server *server)
 		X509_free(set->leaf);
 		free(set);
 	}
+	tls_clients_free(server->clients);
 	free(server);
 }
 
@@ -337,6 +350,15 @@ tls_session_new(struct tls_server *server, int fd)
 	return (struct tls_session *)(void *)ssl;
 }
 
+void
+tls_session_ask_certificate(struct tls_session *session, int is_required)
+{
+	SSL_set_verify(handle(session),
+	    is_required ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+			: SSL_VERIFY_PEER,
+	    NULL);
+}
+
 static enum tls_result
 result_of(SSL *ssl, int code)
 {
@@ -404,10 +426,34 @@ tls_shutdown(struct tls_session *session)
 	    : TLS_DONE;
 }
 
+static const SSL *
+const_handle(const struct tls_session *session)
+{
+	return (const SSL *)(const void *)session;
+}
+
 const char *
 tls_version(const struct tls_session *session)
 {
-	return SSL_get_version((const SSL *)(const void *)session);
+	return SSL_get_version(const_handle(session));
+}
+
+void
+tls_subject(const struct tls_session *session, char *out, size_t size)
+{
+	tls_clients_subject(const_handle(session), out, size);
+}
+
+const char *
+tls_session_reason(const struct tls_session *session)
+{
+	static char text[192];
+	const char *certificate = tls_clients_reason(const_handle(session));
+
+	if (certificate == NULL)
+		return tls_reason();
+	(void)snprintf(text, sizeof(text), "%s: %s", tls_reason(), certificate);
+	return text;
 }
 
 void

@@ -13,6 +13,11 @@ struct tls_session;
 /* minimum_version is TLS1_2_VERSION or TLS1_3_VERSION. NULL with errno. */
 struct tls_server *tls_server_new(int minimum_version);
 
+/* Sets, before any certificate is added, who may issue those of clients, as
+ * PEM. -1 and *why (static) if that is no good. */
+int tls_server_set_client_ca(
+    struct tls_server *server, const char *pem, size_t len, const char **why);
+
 /*
  * Adds a certificate chain and its key, as PEM. Pairs with the same names share
  * a context, so that a client may have ECDSA or RSA; the first pair is the
@@ -40,6 +45,10 @@ enum tls_result {
  * caller's. NULL if there is no memory. */
 struct tls_session *tls_session_new(struct tls_server *server, int fd);
 
+/* Before the handshake: has the client asked for a certificate. One that is
+ * shown must be good, and if is_required, one must be shown. */
+void tls_session_ask_certificate(struct tls_session *session, int is_required);
+
 enum tls_result tls_handshake(struct tls_session *session);
 
 /* At most size bytes into buf, their number into *len. */
@@ -56,8 +65,14 @@ enum tls_result tls_shutdown(struct tls_session *session);
 /* "TLSv1.3" */
 const char *tls_version(const struct tls_session *session);
 
+/* The subject of the client's certificate, cut to size; "" without one. */
+void tls_subject(const struct tls_session *session, char *out, size_t size);
+
 /* Why the last call failed, in OpenSSL's words; static. */
 const char *tls_reason(void);
+
+/* The same of a handshake, and what is wrong with a client's certificate. */
+const char *tls_session_reason(const struct tls_session *session);
 
 /* Wipes and frees; may be NULL. */
 void tls_session_free(struct tls_session *session);

@@ -19,6 +19,7 @@
 
 #include "common/secret.h"
 #include "daemon/tls.h"
+#include "daemon/tls_clients.h"
 
 /* A chain with a few intermediates is below 20 KiB. */
 #define FILE_MAX (256 * 1024)
@@ -34,6 +35,7 @@ struct tls_pair {
 };
 
 struct tls_files {
+	struct tls_file client_ca; /* no bytes if there is none */
 	size_t n;
 	struct tls_pair pairs[];
 };
@@ -247,6 +249,28 @@ load_pair(const struct config *config, const struct config_pair *directive,
 	return check_use(&certificate, pair, config->tls_minimum_version);
 }
 
+static int
+load_client_ca(const struct config *config, struct config_errors *errors,
+    struct tls_file *file)
+{
+	const struct subject s = { errors, &config->tls_client_ca_place,
+		"tls-client-ca", config->tls_client_ca };
+	struct tls_clients *clients;
+	const char *why;
+
+	if (config->tls_client_ca == NULL)
+		return 0;
+	if (load_file(&s, S_IWGRP | S_IWOTH, file) == -1)
+		return -1;
+	clients = tls_clients_new(file->bytes, file->len, &why);
+	if (clients == NULL)
+		return complain(&s, why,
+		    "name a PEM file with the certificates that issue those "
+		    "of clients");
+	tls_clients_free(clients);
+	return 0;
+}
+
 struct tls_files *
 tls_files_load(const struct config *config, struct config_errors *errors)
 {
@@ -264,6 +288,8 @@ tls_files_load(const struct config *config, struct config_errors *errors)
 			&files->pairs[i]) == -1)
 			failed = 1;
 	}
+	if (load_client_ca(config, errors, &files->client_ca) == -1)
+		failed = 1;
 	if (!failed)
 		return files;
 	tls_files_free(files);
@@ -290,6 +316,13 @@ tls_files_key(const struct tls_files *files, size_t i, size_t *len)
 	return files->pairs[i].key.bytes;
 }
 
+const char *
+tls_files_client_ca(const struct tls_files *files, size_t *len)
+{
+	*len = files->client_ca.len;
+	return files->client_ca.bytes;
+}
+
 void
 tls_files_free(struct tls_files *files)
 {
@@ -300,5 +333,6 @@ tls_files_free(struct tls_files *files)
 		    files->pairs[i].certificate.bytes, FILE_MAX);
 		secret_memory_unmap(files->pairs[i].key.bytes, FILE_MAX);
 	}
+	secret_memory_unmap(files->client_ca.bytes, FILE_MAX);
 	free(files);
 }

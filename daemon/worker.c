@@ -73,7 +73,8 @@ origin_ok(const struct wire_origin *origin)
 	return address_ok(origin->address, sizeof(origin->address)) &&
 	    wire_string_ok(origin->listener, sizeof(origin->listener)) &&
 	    wire_string_ok(origin->tls, sizeof(origin->tls)) &&
-	    wire_string_ok(origin->proxy, sizeof(origin->proxy));
+	    wire_string_ok(origin->proxy, sizeof(origin->proxy)) &&
+	    wire_string_ok(origin->certificate, sizeof(origin->certificate));
 }
 
 static enum wire_result
@@ -294,10 +295,13 @@ send_config(const struct worker *w, const struct config *config)
 static int
 send_files(const struct worker *w, const struct tls_files *files)
 {
-	for (size_t i = 0; i < tls_files_count(files); i++) {
-		const char *bytes;
-		size_t len;
+	const char *bytes;
+	size_t len;
 
+	bytes = tls_files_client_ca(files, &len);
+	if (bytes != NULL && send_blob(w, LOAD_CLIENT_CA, 0, bytes, len) == -1)
+		return -1;
+	for (size_t i = 0; i < tls_files_count(files); i++) {
 		bytes = tls_files_certificate(files, i, &len);
 		if (send_blob(w, LOAD_CERTIFICATE, i, bytes, len) == -1)
 			return -1;

@@ -100,3 +100,52 @@ def make(serial=0, kind="ecdsa", names=NAMES, lifetime=None):
         *("-outdir", folder, "-out", certificate),
     )
     return Certificate(certificate, key, names)
+
+
+@functools.lru_cache(maxsize=None)
+def authority(name="Test CA", serial=0):
+    """A certificate that may issue others. Another serial: another key of the
+    same name."""
+    del serial  # to be remembered by
+    folder = tempfile.mkdtemp(dir=_folder().name)
+    path, key = (os.path.join(folder, name) for name in ("ca.pem", "ca.key"))
+    _openssl(
+        *("req", "-x509", *_KEY_OPTIONS["ecdsa"], "-nodes", "-days", "30"),
+        *("-keyout", key, "-out", path, "-subj", f"/CN={name}"),
+    )
+    return Certificate(path, key, ())
+
+
+@functools.lru_cache(maxsize=None)
+def issue(issuer, subject, *, usage="clientAuth", ca=False, lifetime=None):
+    """A client's certificate, or with ca, one that may issue others. subject
+    is as openssl's -subj takes it, in UTF-8."""
+    folder = tempfile.mkdtemp(dir=_folder().name)
+    names = ("c.pem", "c.key", "c.csr", "index", "ca.conf")
+    path, key, request, index, config = (
+        os.path.join(folder, name) for name in names
+    )
+    start, end = lifetime or ("20200101000000Z", "20991231235959Z")
+    with open(index, "w", encoding="ascii"):
+        pass
+    with open(config, "w", encoding="ascii") as file:
+        file.write(
+            _CA_CONFIG.format(folder=folder, names="DNS:client").replace(
+                "commonName = supplied",
+                "commonName = optional\norganizationName = optional",
+            )
+            + f"[client]\nextendedKeyUsage = {usage}\n"
+            + "[issuer]\nbasicConstraints = critical,CA:true\n"
+        )
+    _openssl(
+        *("req", "-new", *_KEY_OPTIONS["ecdsa"], "-nodes", "-utf8"),
+        *("-keyout", key, "-out", request, "-subj", subject),
+    )
+    _openssl(
+        *("ca", "-batch", "-notext", "-config", config, "-utf8"),
+        *("-preserveDN", "-extensions", "issuer" if ca else "client"),
+        *("-startdate", start, "-enddate", end, "-in", request),
+        *("-cert", issuer.path, "-keyfile", issuer.key),
+        *("-outdir", folder, "-out", path),
+    )
+    return Certificate(path, key, ())

@@ -84,7 +84,9 @@ static const char *const good_lines[] = {
 	"listen *:1 tls=starttls\n",
 	"listen 127.0.0.1:65535\nlisten 127.0.0.2:65535\n",
 	"listen *:1 proxy=yes tls=starttls\nproxy-trust 192.0.2.1\n",
-	"listen *:1 proxy=no\n",
+	"listen *:1 proxy=no client-cert=off\n",
+	"listen *:1 client-cert=optional\nlisten *:2 client-cert=required\n"
+	"tls-client-ca \"/etc/ssl/client ca.pem\"\n",
 	"listen unix:/run/poppassd/webmail.sock\n",
 	"listen unix:/s mode=0666 owner=www-data group=mail\n",
 	"listen \"unix:/with blank\" \"owner=a \\\"b\\\"\" mode=600\nlisten "
@@ -172,6 +174,13 @@ static const struct bad_line bad_lines[] = {
 	    "listen unix:/s: tls= is for addresses; a unix: socket is no "
 	    "network" },
 	{ "listen unix:/s proxy=yes\n", "proxy= is for addresses" },
+	{ "listen unix:/s client-cert=required\n",
+	    "client-cert= is for addresses" },
+	{ "listen *:1 client-cert=yes\n",
+	    "\"yes\" is none of: off, optional, required" },
+	{ "listen *:1 client-cert=optional\n",
+	    "test:2: listen *:1: client-cert= trusts nobody" },
+	{ "tls-client-ca ca.pem\n", "is no absolute path" },
 	{ "listen *:1 proxy=v2\n", "\"v2\" is none of: yes, no" },
 	{ "listen *:1 proxy=yes\n",
 	    "test:2: listen *:1: proxy=yes trusts nobody; name the proxies "

@@ -107,6 +107,22 @@ START_TEST(test_event_tells_who_spoke_for_the_peer)
 }
 END_TEST
 
+/* A subject is text from outside, as a reason is. */
+START_TEST(test_event_quotes_the_certificate)
+{
+	const struct wire_origin origin = { .address = "::1",
+		.tls = "TLSv1.3",
+		.certificate = "CN=a\" user=\"root\n" };
+	const struct log_subject subject = { .origin = &origin, .user = "bob" };
+
+	log_event(LOG_LEVEL_INFO, "x", &subject);
+	ck_assert_str_eq(written(),
+	    "event=x peer=::1 tls=TLSv1.3 "
+	    "certificate=\"CN=a\\x22 user=\\x22root\\x0a\" "
+	    "user=\"bob\"\n");
+}
+END_TEST
+
 START_TEST(test_event_tells_credentials_of_local_peers)
 {
 	const struct wire_origin origin = { .address = WIRE_UNIX_ADDRESS,
@@ -193,6 +209,7 @@ main(void)
 	tcase_add_test(tcase, test_escape_is_not_cut_inside);
 	tcase_add_test(tcase, test_event_writes_fields_in_order);
 	tcase_add_test(tcase, test_event_tells_who_spoke_for_the_peer);
+	tcase_add_test(tcase, test_event_quotes_the_certificate);
 	tcase_add_test(tcase, test_event_tells_credentials_of_local_peers);
 	tcase_add_test(tcase, test_event_leaves_out_what_is_not_there);
 	tcase_add_test(tcase, test_event_keeps_one_line);
