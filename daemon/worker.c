@@ -262,8 +262,7 @@ send_blob(const struct worker *w, enum load_kind kind, size_t index,
 		m->kind = kind;
 		m->index = (uint32_t)index;
 		m->len = (uint32_t)n;
-		if (n > 0)
-			memcpy(m->bytes, bytes, n);
+		memcpy(m->bytes, bytes, n);
 		if (wire_send(w->control_fd, m, sizeof(*m), -1) != WIRE_OK)
 			goto out;
 		len -= n;
@@ -309,7 +308,7 @@ send_files(const struct worker *w, const struct tls_files *files)
 		if (send_blob(w, LOAD_KEY, i, bytes, len) == -1)
 			return -1;
 	}
-	return send_blob(w, LOAD_END, 0, NULL, 0);
+	return send_blob(w, LOAD_END, 0, "", 0);
 }
 
 /* A net that does not read must not hold up the monitor. */
