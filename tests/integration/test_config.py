@@ -214,6 +214,23 @@ class Certificates(Configured):
 
 
 class Ports(Configured):
+    @unittest.skipUnless(has_ipv6(), "takes IPv6")
+    def test_wildcard_serves_both_families(self):
+        """And the log writes IPv4 as IPv4."""
+        port = self.daemon.port()
+        lines = [x for x in self.daemon.lines() if "listen" not in x]
+        self.daemon.write_config([f"listen *:{port} tls=starttls", *lines])
+        self.addCleanup(self.daemon.stop_if_running)
+        self.daemon.start()
+        for host in ("127.0.0.1", "::1"):
+            with self.subTest(host):
+                with socket.create_connection((host, port), 10) as client:
+                    client.sendall(b"USER bob\r\n")
+                    self.daemon.log.wait_for(
+                        rf"event=clear_refused peer={host} port=\d+ "
+                        rf"listener=\*:{port}$"
+                    )
+
     def test_second_daemon_on_the_same_port(self):
         with self.daemon as daemon:
             again = daemon.run()

@@ -168,7 +168,7 @@ class Modules(harness.TestCase):
     SCRIPT = """\
 #!/bin/sh
 case $PAM_TYPE in {kind}) ;; *) exit 0 ;; esac
-{{ env; grep SigIgn /proc/self/status; ulimit -Sn; pwd; umask; }} >{out}
+{{ env; grep SigIgn /proc/self/status; ulimit -Sn; pwd; umask; id -u; }} >{out}
 """
 
     def look(self, kind):
@@ -196,7 +196,8 @@ case $PAM_TYPE in {kind}) ;; *) exit 0 ;; esac
     def test_what_they_find(self):
         for kind in ("auth", "account", "password"):
             with self.subTest(kind):
-                *lines, ignored, files, folder, mask = self.look(kind)
+                found = self.look(kind)
+                *lines, ignored, files, folder, mask, uid = found
                 self.assertEqual(
                     sorted(line for line in lines if line[:4] != "PWD="),
                     [
@@ -210,6 +211,9 @@ case $PAM_TYPE in {kind}) ;; *) exit 0 ;; esac
                 self.assertEqual(ignored.split()[1], NONE)
                 self.assertLessEqual(int(files), 1024)
                 self.assertEqual((folder, mask), ("/", "0077"))
+                # NSS does not know the user: the one of the configuration
+                me = harness.NOBODY if accounts.is_root() else os.geteuid()
+                self.assertEqual(int(uid), me)
 
 
 class NotAsRoot(Net, harness.TestCase):

@@ -215,6 +215,16 @@ class OtherProtocols(Served):
                 with self.assertRaisesRegex(ssl.SSLError, "(?i)alert"):
                     self.connect("implicit", "implicit", tls=tls)
 
+    def test_own_alpn_is_chosen(self):
+        for protocols in (["poppassd"], ["h2", "poppassd"]):
+            tls = context()
+            tls.set_alpn_protocols(protocols)
+            with self.subTest(protocols):
+                client = self.connect("implicit", "implicit", tls=tls)
+                self.assertEqual(
+                    client.socket.selected_alpn_protocol(), "poppassd"
+                )
+
 
 class Modes(Served):
     def test_auto_speaks_tls_at_once(self):

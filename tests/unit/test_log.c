@@ -1,6 +1,8 @@
 /* The log: one line an event, and nothing in it that could be another. */
 #include "common/log.h"
 
+#include <sys/stat.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +183,30 @@ START_TEST(test_event_bounds_long_text)
 }
 END_TEST
 
+/* Only if JOURNAL_STREAM names the very file: a service may have redirected its
+ * standard error. */
+START_TEST(test_lines_have_priorities_in_the_journal)
+{
+	char stream[64];
+	struct stat st;
+
+	ck_assert_int_eq(fstat(STDERR_FILENO, &st), 0);
+	(void)snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev,
+	    (uintmax_t)st.st_ino);
+	ck_assert_int_eq(setenv("JOURNAL_STREAM", stream, 1), 0);
+	log_open(LOG_TARGET_AUTO, LOG_LEVEL_DEBUG);
+	for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
+		log_event((enum log_level)level, "x", NULL);
+	(void)strcat(stream, "0");
+	ck_assert_int_eq(setenv("JOURNAL_STREAM", stream, 1), 0);
+	log_open(LOG_TARGET_AUTO, LOG_LEVEL_DEBUG);
+	log_event(LOG_LEVEL_INFO, "x", NULL);
+	ck_assert_str_eq(written(),
+	    "<3>event=x\n<4>event=x\n<5>event=x\n<6>event=x\n<7>event=x\n"
+	    "event=x\n");
+}
+END_TEST
+
 START_TEST(test_level_hides_lines)
 {
 	log_open(LOG_TARGET_STDERR, LOG_LEVEL_WARNING);
@@ -214,6 +240,7 @@ main(void)
 	tcase_add_test(tcase, test_event_leaves_out_what_is_not_there);
 	tcase_add_test(tcase, test_event_keeps_one_line);
 	tcase_add_test(tcase, test_event_bounds_long_text);
+	tcase_add_test(tcase, test_lines_have_priorities_in_the_journal);
 	tcase_add_test(tcase, test_level_hides_lines);
 	tcase_add_test(tcase, test_message_has_no_control_characters);
 	return suite_run("log", tcase);
