@@ -122,6 +122,9 @@ make_request(const char *user)
 	memset(&m, 0, sizeof(m));
 	m.type = CTL_ADMIT_REQUEST;
 	m.cookie = abuse_random();
+	/* Without one it would not be looked at. */
+	wire_string_set(
+	    m.origin.address, sizeof(m.origin.address), "192.0.2.1");
 	wire_string_set(m.user, sizeof(m.user), user);
 	abuse_set(&message, &m, sizeof(m));
 }

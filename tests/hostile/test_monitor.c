@@ -220,6 +220,8 @@ static const struct abuse_string event_strings[] = {
 	{ offsetof(struct ctl_event, origin.address), WIRE_ADDRESS_SIZE },
 	{ offsetof(struct ctl_event, origin.listener), WIRE_LISTENER_SIZE },
 	{ offsetof(struct ctl_event, origin.tls), WIRE_TLS_SIZE },
+	{ offsetof(struct ctl_event, origin.proxy), WIRE_ADDRESS_SIZE },
+	{ offsetof(struct ctl_event, origin.certificate), WIRE_SUBJECT_SIZE },
 	{ offsetof(struct ctl_event, detail), WIRE_DETAIL_SIZE },
 };
 
@@ -229,6 +231,9 @@ static const struct abuse_string request_strings[] = {
 	{ offsetof(struct ctl_admit_request, origin.listener),
 	    WIRE_LISTENER_SIZE },
 	{ offsetof(struct ctl_admit_request, origin.tls), WIRE_TLS_SIZE },
+	{ offsetof(struct ctl_admit_request, origin.proxy), WIRE_ADDRESS_SIZE },
+	{ offsetof(struct ctl_admit_request, origin.certificate),
+	    WIRE_SUBJECT_SIZE },
 	{ offsetof(struct ctl_admit_request, user), WIRE_USER_SIZE },
 };
 
@@ -240,6 +245,8 @@ make_origin(struct wire_origin *origin)
 	    origin->address, sizeof(origin->address), "2001:db8::1");
 	abuse_name(origin->listener, sizeof(origin->listener));
 	abuse_name(origin->tls, sizeof(origin->tls));
+	abuse_name(origin->proxy, sizeof(origin->proxy));
+	abuse_name(origin->certificate, sizeof(origin->certificate));
 	origin->port = (uint16_t)abuse_random();
 }
 

@@ -259,7 +259,7 @@ class Access(Local):
             daemon.process.pid, resource.RLIMIT_NOFILE, (256, 256)
         )
         self.listen(daemon, "mode=0666")
-        self.assertIn("RLIMIT_NOFILE", daemon.reload("reload_failed"))
+        self.assertIn("open files", daemon.reload("reload_failed"))
         self.assertEqual(self.status()[2], 0o600)
         self.connect().expect_open()
 
@@ -274,7 +274,7 @@ class Access(Local):
         def run_as(*groups):
             return subprocess.run(
                 ("setpriv", "--reuid=nobody", "--regid=nogroup", *groups)
-                + ("python3", "-c", connect, self.path),
+                + ("/usr/bin/python3", "-c", connect, self.path),
                 capture_output=True,
                 timeout=30,
                 check=False,
