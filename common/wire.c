@@ -185,3 +185,19 @@ wire_string_set(char *field, size_t size, const char *src)
 	memset(field, 0, size);
 	memcpy(field, src, len);
 }
+
+int
+outcome_is_wrong_password(enum outcome outcome)
+{
+	return outcome == OUTCOME_AUTH_FAILED ||
+	    outcome == OUTCOME_ACCOUNT_REFUSED ||
+	    outcome == OUTCOME_POLICY_REFUSED;
+}
+
+int
+outcome_is_right_password(enum outcome outcome)
+{
+	return outcome == OUTCOME_AUTHENTICATED ||
+	    outcome == OUTCOME_CHANGE_REFUSED || outcome == OUTCOME_UNKNOWN ||
+	    outcome == OUTCOME_CHANGED;
+}

@@ -43,7 +43,8 @@
 
 /* The numbers of descriptors that a started process finds open. */
 #define WIRE_NET_CONTROL_FD        3
-#define WIRE_NET_LISTEN_FD         4 /* and on, in the order of the directives */
+#define WIRE_NET_CLIENTS_FD        4 /* memory of client_throttle_memory() */
+#define WIRE_NET_LISTEN_FD         5 /* and on, in the order of the directives */
 #define WIRE_HELPER_TRANSACTION_FD 3
 #define WIRE_HELPER_STATUS_FD      4
 
@@ -86,6 +87,13 @@ enum outcome {
 	OUTCOME_UNKNOWN,         /* nobody can know which password works */
 	OUTCOME_CHANGED          /* the new password is stored */
 };
+
+/* Was the old password wrong, as the client hears it: an unknown user and one
+ * that may not change the password as well? */
+int outcome_is_wrong_password(enum outcome outcome);
+
+/* Was the old password proved to be right, and the client told so? */
+int outcome_is_right_password(enum outcome outcome);
 
 /* Where a session comes from; net fills it in. The log reads it, and the policy
  * address, which becomes PAM_RHOST unless it is WIRE_UNIX_ADDRESS. */
@@ -133,9 +141,11 @@ struct ctl_admit_request {
 
 enum admission {
 	ADMISSION_GRANTED = 1, /* net's end of the transaction comes along */
-	ADMISSION_BUSY,  /* too many helpers, or this user has had one for long
-	                  */
-	ADMISSION_FAILED /* no helper could be started */
+	ADMISSION_BUSY,   /* too many helpers, or this user has had one for long
+	                   */
+	ADMISSION_FAILED, /* no helper could be started */
+	ADMISSION_THROTTLED /* not checked; the client hears what it hears of a
+	                       wrong password */
 };
 
 struct ctl_admit_answer {
@@ -153,6 +163,9 @@ enum net_event {
 	NET_EVENT_TIMEOUT,       /* detail says which */
 	NET_EVENT_ACCEPT_PAUSED, /* detail: why no more sessions fit */
 	NET_EVENT_PROXY_REFUSED, /* detail: what is wrong with it */
+	NET_EVENT_REFUSED,       /* too many sessions of this address */
+	NET_EVENT_DROPPED,       /* a session that gave way to a new one */
+	NET_EVENT_THROTTLED,     /* too many failures of this address */
 	NET_EVENT_NOTE           /* detail: what went wrong inside */
 };
 

@@ -79,6 +79,12 @@ enum config_choice {
 	CONFIG_CHOICE_AUTO
 };
 
+/* So many in a window. */
+struct config_rate {
+	unsigned n;
+	unsigned window_ms;
+};
+
 struct config {
 	struct config_listen *listens;
 	size_t n_listens;
@@ -118,7 +124,10 @@ struct config {
 	unsigned change_timeout_ms;
 	unsigned drain_timeout_ms;
 	unsigned fail_delay_ms;
+	struct config_rate user_failures;
+	struct config_rate client_failures;
 	unsigned max_sessions;
+	unsigned max_sessions_per_client;
 	unsigned max_helpers;
 	unsigned run_slots; /* at least 1: auto is resolved while loading */
 	enum log_target log_target;

@@ -16,6 +16,7 @@
 #define NUMBER     .set = setter_number, .dump = dumper_number
 #define STRING     .dump = dumper_string
 #define WORDS      .set = setter_words, .dump = dumper_words
+#define RATE       .set = setter_rate, .dump = dumper_rate
 #define NETWORKS   .set = setter_cidrs, .dump = dumper_cidrs
 
 /* As many as a line has room for, beside the name. */
@@ -115,8 +116,14 @@ const struct directive directives[] = {
 	{ "drain-timeout", 1, 1, 0, "30s", 0, 3600000, AT(drain_timeout_ms),
 	    DURATION },
 	{ "fail-delay", 1, 1, 0, "2s", 0, 8000, AT(fail_delay_ms), DURATION },
+	{ "user-failures", 2, 2, 0, "5 10m", 1, 10000, AT(user_failures),
+	    RATE },
+	{ "client-failures", 2, 2, 0, "20 10m", 1, 10000, AT(client_failures),
+	    RATE },
 	{ "max-sessions", 1, 1, 0, "1000", 1, 100000, AT(max_sessions),
 	    NUMBER },
+	{ "max-sessions-per-client", 1, 1, 0, "20", 1, 100000,
+	    AT(max_sessions_per_client), NUMBER },
 	{ "max-helpers", 1, 1, 0, "64", 1, 10000, AT(max_helpers), NUMBER },
 	{ "run-slots", 1, 1, 0, "auto", 1, 10000, AT(run_slots),
 	    .set = setter_run_slots, .dump = dumper_number },

@@ -94,6 +94,43 @@ dumper_number(
 	    *CONST_MEMBER(unsigned, config, directive));
 }
 
+/* The table's range is of the number; a window is as long as an attack that is
+ * worth remembering. */
+#define WINDOW_LOW_MS  1000
+#define WINDOW_HIGH_MS (24 * 3600 * 1000)
+
+void
+setter_rate(const struct directive *directive, const struct directive_use *use)
+{
+	struct config_rate *rate =
+	    MEMBER(struct config_rate, use->config, directive);
+	unsigned n, ms;
+
+	if (parse_number(directive, use, &n) == -1)
+		return;
+	if (lexer_duration(use->words[2], &ms) == -1 || ms < WINDOW_LOW_MS ||
+	    ms > WINDOW_HIGH_MS) {
+		config_error(use->errors, use->place,
+		    "%s: \"%s\" is no window; write a time from 1s to 24h",
+		    use->words[0], use->words[2]);
+		return;
+	}
+	rate->n = n;
+	rate->window_ms = ms;
+}
+
+void
+dumper_rate(
+    const struct directive *directive, const struct config *config, FILE *out)
+{
+	const struct config_rate *rate =
+	    CONST_MEMBER(struct config_rate, config, directive);
+	char text[16];
+
+	format_duration(text, sizeof(text), rate->window_ms);
+	(void)fprintf(out, "%s %u %s\n", directive->name, rate->n, text);
+}
+
 void
 setter_run_slots(
     const struct directive *directive, const struct directive_use *use)

@@ -32,6 +32,8 @@ void setter_path(
     const struct directive *directive, const struct directive_use *use);
 void setter_prompt(
     const struct directive *directive, const struct directive_use *use);
+void setter_rate(
+    const struct directive *directive, const struct directive_use *use);
 void setter_run_slots(
     const struct directive *directive, const struct directive_use *use);
 void setter_user(
@@ -55,6 +57,8 @@ void dumper_number(
 void dumper_pairs(
     const struct directive *directive, const struct config *config, FILE *out);
 void dumper_prompts(
+    const struct directive *directive, const struct config *config, FILE *out);
+void dumper_rate(
     const struct directive *directive, const struct config *config, FILE *out);
 void dumper_string(
     const struct directive *directive, const struct config *config, FILE *out);

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "common/clock.h"
+#include "daemon/clients.h"
 #include "daemon/transaction.h"
 
 #define MAX_MISTAKES     6
@@ -78,7 +80,7 @@ forget_transaction(struct dialogue *d)
 static void
 refuse_after_delay(struct dialogue *d, const char *line)
 {
-	const uint64_t now = net_now_ms();
+	const uint64_t now = clock_now_ms();
 	uint64_t due = d->command_ms + d->net->config->fail_delay_ms;
 
 	if (due < now)
@@ -112,13 +114,11 @@ static void
 on_transaction_refused(void *context, enum outcome outcome)
 {
 	struct dialogue *d = context;
-	const int is_verdict = outcome == OUTCOME_AUTH_FAILED ||
-	    outcome == OUTCOME_ACCOUNT_REFUSED ||
-	    outcome == OUTCOME_POLICY_REFUSED;
 
 	d->transaction = NULL;
-	refuse_after_delay(
-	    d, is_verdict ? protocol_wrong_password : protocol_temporary);
+	refuse_after_delay(d,
+	    outcome_is_wrong_password(outcome) ? protocol_wrong_password
+					       : protocol_temporary);
 	d->answered(d->context);
 }
 
@@ -181,7 +181,7 @@ static void
 wait_for_answer(struct dialogue *d, enum dialogue_wait wait)
 {
 	d->wait = wait;
-	d->command_ms = net_now_ms();
+	d->command_ms = clock_now_ms();
 	d->due_ms = d->command_ms + d->net->config->change_timeout_ms;
 }
 
@@ -197,10 +197,17 @@ take_user(struct dialogue *d, const struct protocol_step *step)
 static void
 take_pass(struct dialogue *d, const struct protocol_step *step)
 {
+	wait_for_answer(d, WAIT_AUTH);
+	if (!clients_let_try(
+		d->net->clients, d->origin->address, d->command_ms)) {
+		net_report_some(d->net, &d->net->throttled, NET_EVENT_THROTTLED,
+		    d->origin, "attempt not checked");
+		refuse_after_delay(d, protocol_wrong_password);
+		return;
+	}
 	d->pending.type = TXN_AUTH;
 	(void)secret_set(
 	    &d->pending.secret, step->argument, step->argument_len);
-	wait_for_answer(d, WAIT_AUTH);
 	d->transaction = transaction_begin(
 	    d->net, d->origin, d->user, &d->pending, &transaction_callbacks, d);
 	if (d->transaction == NULL)

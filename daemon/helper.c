@@ -33,7 +33,7 @@ struct helper {
 	pid_t pid; /* 0 while waiting */
 	int status_fd;
 	enum helper_phase phase;
-	int user_is_known;
+	int user_is_known; /* by NSS, or by a right password */
 	int is_past_deadline;
 	char reason[WIRE_DETAIL_SIZE];
 	struct event *status_event;
@@ -65,6 +65,18 @@ const char *
 helper_user(const struct helper *h)
 {
 	return h->request.user;
+}
+
+const struct wire_origin *
+helper_origin(const struct helper *h)
+{
+	return &h->request.origin;
+}
+
+int
+helper_user_is_loggable(const struct helper *h)
+{
+	return h->user_is_known;
 }
 
 const struct worker *
@@ -437,20 +449,22 @@ explain_death(struct helper *h, int status)
 		    WEXITSTATUS(status));
 }
 
-static void
+static enum outcome
 log_outcome(struct helper *h, int status)
 {
 	const struct outcome_event *event = judge(h, status);
-	const int may_name = h->user_is_known || event->proves_user;
-	const struct log_subject subject = { .origin = &h->request.origin,
-		.user = may_name ? h->request.user : NULL,
+	struct log_subject subject = { .origin = &h->request.origin,
 		.reason = h->reason };
 
+	h->user_is_known |= event->proves_user;
+	if (h->user_is_known)
+		subject.user = h->request.user;
 	explain_death(h, status);
 	log_event(event->level, event->name, &subject);
+	return event->outcome;
 }
 
-void
+enum outcome
 helper_reaped(struct helper *h, int status)
 {
 	/* Its last words may still be in the socket. What it left behind may
@@ -458,5 +472,5 @@ helper_reaped(struct helper *h, int status)
 	(void)fcntl(h->status_fd, F_SETFL, O_NONBLOCK);
 	for (int i = 0; i < LAST_WORDS_MAX && read_status(h) == WIRE_OK; i++)
 		continue;
-	log_outcome(h, status);
+	return log_outcome(h, status);
 }

@@ -42,8 +42,15 @@ const char *helper_user(const struct helper *helper);
 const struct worker *helper_worker(const struct helper *helper);
 void helper_forget_worker(struct helper *helper);
 
-/* It has ended with this status of waitpid(): says in the log how. */
-void helper_reaped(struct helper *helper, int status);
+/* Where the request comes from, as net says. */
+const struct wire_origin *helper_origin(const struct helper *helper);
+
+/* May a log name the user? Known at the helper's end. */
+int helper_user_is_loggable(const struct helper *helper);
+
+/* It has ended with this status of waitpid(): says in the log how, and returns
+ * it. */
+enum outcome helper_reaped(struct helper *helper, int status);
 
 /* Frees the monitor's side; may be NULL. Ends no process. */
 void helper_free(struct helper *helper);

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "daemon/gate.h"
 #include "daemon/helper.h"
+#include "daemon/user_throttle.h"
 
 /* More than this many that wait are told at once that the server is busy. */
 #define MAX_WAITING 1024
@@ -18,7 +20,9 @@ struct place {
 	TAILQ_ENTRY(place) entry;
 	struct helper_pool *pool;
 	struct helper *helper;
-	struct event *patience; /* while waiting */
+	char name[WIRE_USER_SIZE]; /* of user_throttle_name() */
+	int is_clean;              /* the user had no failures */
+	struct event *patience;    /* while waiting */
 };
 
 TAILQ_HEAD(place_list, place);
@@ -30,7 +34,17 @@ struct helper_pool {
 	struct place_list waiting;
 	size_t n_running;
 	size_t n_waiting;
+	struct gate *gate;
+	struct event *pace_timer;
 };
+
+enum turn {
+	TURN_NOW,
+	TURN_LATER,
+	TURN_THROTTLED
+};
+
+static void on_pool_pace(evutil_socket_t fd, short what, void *pool);
 
 struct helper_pool *
 helper_pool_new(struct event_base *base)
@@ -42,13 +56,19 @@ helper_pool_new(struct event_base *base)
 	pool->base = base;
 	TAILQ_INIT(&pool->running);
 	TAILQ_INIT(&pool->waiting);
-	return pool;
+	pool->pace_timer = evtimer_new(base, on_pool_pace, pool);
+	pool->gate = gate_new();
+	if (pool->pace_timer != NULL && pool->gate != NULL)
+		return pool;
+	helper_pool_free(pool);
+	return NULL;
 }
 
 void
 helper_pool_configure(struct helper_pool *pool, const struct config *config)
 {
 	pool->config = config;
+	gate_configure(pool->gate, config);
 }
 
 static void
@@ -61,13 +81,13 @@ place_free(struct place *p)
 }
 
 static struct place *
-find_by_user(struct helper_pool *pool, const char *user)
+find_by_name(struct helper_pool *pool, const char *name)
 {
 	struct place *p;
 
 	TAILQ_FOREACH(p, &pool->running, entry)
 	{
-		if (strcmp(helper_user(p->helper), user) == 0)
+		if (strcmp(p->name, name) == 0)
 			break;
 	}
 	return p;
@@ -87,10 +107,22 @@ find_by_pid(const struct helper_pool *pool, pid_t pid)
 }
 
 static int
-may_run(struct helper_pool *pool, const struct place *p)
+has_room(const struct helper_pool *pool)
 {
 	return pool->n_running < pool->config->max_helpers &&
-	    find_by_user(pool, helper_user(p->helper)) == NULL;
+	    gate_wait_ms(pool->gate) == 0;
+}
+
+/* While a user has a helper, its outcome is not known: who is next is decided
+ * then. */
+static enum turn
+turn_of(const struct place *p)
+{
+	if (find_by_name(p->pool, p->name) != NULL)
+		return TURN_LATER;
+	if (!gate_lets_try(p->pool->gate, p->helper))
+		return TURN_THROTTLED;
+	return has_room(p->pool) ? TURN_NOW : TURN_LATER;
 }
 
 static void
@@ -103,8 +135,17 @@ run(struct place *p)
 		place_free(p);
 		return;
 	}
+	gate_begin(pool->gate);
 	TAILQ_INSERT_TAIL(&pool->running, p, entry);
 	pool->n_running++;
+}
+
+static void
+refuse(struct place *p)
+{
+	gate_report_refusal(p->pool->gate, p->helper);
+	helper_answer(p->helper, ADMISSION_THROTTLED, -1);
+	place_free(p);
 }
 
 static void
@@ -134,6 +175,34 @@ on_helper_patience(evutil_socket_t fd, short what, void *context)
 	turn_away(p);
 }
 
+/* The last to come of those with failures gives way to a user without. */
+static void
+make_room_to_wait(struct helper_pool *pool, const struct place *newcomer)
+{
+	struct place *last = NULL, *p;
+
+	TAILQ_FOREACH(p, &pool->waiting, entry)
+	{
+		if (newcomer->is_clean && !p->is_clean)
+			last = p;
+	}
+	if (last == NULL)
+		return;
+	stop_waiting(last);
+	turn_away(last);
+}
+
+static void
+set_pace_timer(struct helper_pool *pool)
+{
+	const uint64_t ms = gate_wait_ms(pool->gate);
+	const struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+
+	if (ms > 0 && pool->n_waiting > 0)
+		(void)event_add(pool->pace_timer, &tv);
+}
+
 static void
 start_waiting(struct place *p)
 {
@@ -142,6 +211,8 @@ start_waiting(struct place *p)
 	const struct timeval patience = { .tv_sec = (time_t)(ms / 1000),
 		.tv_usec = (suseconds_t)(ms % 1000) * 1000 };
 
+	if (pool->n_waiting == MAX_WAITING)
+		make_room_to_wait(pool, p);
 	if (pool->n_waiting < MAX_WAITING)
 		p->patience = evtimer_new(pool->base, on_helper_patience, p);
 	if (p->patience == NULL || event_add(p->patience, &patience) == -1) {
@@ -150,6 +221,24 @@ start_waiting(struct place *p)
 	}
 	TAILQ_INSERT_TAIL(&pool->waiting, p, entry);
 	pool->n_waiting++;
+	set_pace_timer(pool);
+}
+
+/* One that did not wait so far, or no longer does. */
+static void
+admit(struct place *p)
+{
+	switch (turn_of(p)) {
+	case TURN_NOW:
+		run(p);
+		break;
+	case TURN_LATER:
+		start_waiting(p);
+		break;
+	case TURN_THROTTLED:
+		refuse(p);
+		break;
+	}
 }
 
 void
@@ -167,26 +256,42 @@ helper_pool_admit(struct helper_pool *pool, struct worker *worker,
 	}
 	p->pool = pool;
 	p->helper = helper;
-	if (may_run(pool, p))
-		run(p);
-	else
-		start_waiting(p);
+	user_throttle_name(p->name, request->user);
+	p->is_clean = gate_user_is_clean(pool->gate, helper);
+	admit(p);
 }
 
 static void
-run_waiting(struct helper_pool *pool)
+run_waiting(struct helper_pool *pool, int is_clean)
 {
 	struct place *p = TAILQ_FIRST(&pool->waiting);
 
-	while (p != NULL) {
+	while (p != NULL && has_room(pool)) {
 		struct place *next = TAILQ_NEXT(p, entry);
 
-		if (may_run(pool, p)) {
+		if (p->is_clean == is_clean &&
+		    find_by_name(pool, p->name) == NULL) {
 			stop_waiting(p);
-			run(p);
+			admit(p);
 		}
 		p = next;
 	}
+}
+
+static void
+run_all_waiting(struct helper_pool *pool)
+{
+	run_waiting(pool, 1);
+	run_waiting(pool, 0);
+	set_pace_timer(pool);
+}
+
+static void
+on_pool_pace(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	run_all_waiting(context);
 }
 
 void
@@ -217,11 +322,11 @@ helper_pool_reaped(struct helper_pool *pool, pid_t pid, int status)
 
 	if (p == NULL)
 		return 0;
-	helper_reaped(p->helper, status);
+	gate_learn(pool->gate, p->helper, helper_reaped(p->helper, status));
 	TAILQ_REMOVE(&pool->running, p, entry);
 	pool->n_running--;
 	place_free(p);
-	run_waiting(pool);
+	run_all_waiting(pool);
 	return 1;
 }
 
@@ -255,5 +360,8 @@ helper_pool_free(struct helper_pool *pool)
 		return;
 	free_list(&pool->running);
 	free_list(&pool->waiting);
+	gate_free(pool->gate);
+	if (pool->pace_timer != NULL)
+		event_free(pool->pace_timer);
 	free(pool);
 }

@@ -24,9 +24,12 @@ void helper_pool_configure(
     struct helper_pool *pool, const struct config *config);
 
 /*
- * Handles an admission request of a net process: starts a helper and answers,
- * or lets it wait while max-helpers are running or this user has one, and
- * answers ADMISSION_BUSY if that lasts for change-timeout. Never blocks.
+ * Handles an admission request of a net process: starts a helper and answers;
+ * or answers ADMISSION_THROTTLED, if the user's failures do not let another
+ * attempt be checked now; or lets it wait while max-helpers are running, this
+ * user has one, or passwords are found wrong too fast over all users. Who waits
+ * for change-timeout is answered ADMISSION_BUSY. Users without failures come
+ * first. What is known of failures lives as long as the pool. Never blocks.
  */
 void helper_pool_admit(struct helper_pool *pool, struct worker *worker,
     const struct ctl_admit_request *request);

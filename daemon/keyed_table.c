@@ -3,6 +3,7 @@
  */
 #include "daemon/keyed_table.h"
 
+#include <sys/mman.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,13 +11,26 @@ struct keyed_table {
 	struct keyed_hash *hash;
 	size_t entry_size;
 	char *entries;
-	void *own; /* entries, if they are the table's to free */
+	void *own; /* entries, if they are the table's to unmap */
 };
 
 size_t
 keyed_table_size(size_t entry_size)
 {
 	return KEYED_TABLE_ENTRIES * entry_size;
+}
+
+/* All there at once: who fills the table takes no more memory. */
+static void *
+map_entries(size_t entry_size)
+{
+	void *entries =
+	    mmap(NULL, keyed_table_size(entry_size), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (entries == MAP_FAILED)
+		return NULL;
+	return entries;
 }
 
 struct keyed_table *
@@ -30,7 +44,7 @@ keyed_table_new(
 	t->entry_size = entry_size;
 	t->hash = keyed_hash_new(key);
 	if (memory == NULL)
-		memory = t->own = calloc(KEYED_TABLE_ENTRIES, entry_size);
+		memory = t->own = map_entries(entry_size);
 	t->entries = memory;
 	if (t->hash != NULL && memory != NULL)
 		return t;
@@ -125,6 +139,7 @@ keyed_table_free(struct keyed_table *t)
 	if (t == NULL)
 		return;
 	keyed_hash_free(t->hash);
-	free(t->own);
+	if (t->own != NULL)
+		(void)munmap(t->own, keyed_table_size(t->entry_size));
 	free(t);
 }

@@ -18,9 +18,6 @@
  * CPU that the others need. */
 #define PAUSE_MS 1000
 
-/* Under load a pause follows the other: one line in the log is enough. */
-#define REPORT_EVERY_MS 60000
-
 /* At most so many a turn, so that those who are here get theirs. */
 #define ACCEPT_BURST 16
 
@@ -30,7 +27,7 @@ struct listener {
 	int fd;
 	struct event *accept_event;
 	struct event *pause_timer;
-	uint64_t next_report_ms;
+	struct summary pauses;
 };
 
 /* A socket's peer that left before we asked is uid -1. */
@@ -69,13 +66,11 @@ pause_accepting(struct listener *l, const char *why)
 
 	(void)event_del(l->accept_event);
 	(void)event_add(l->pause_timer, &tv);
-	if (net_now_ms() < l->next_report_ms)
-		return;
-	l->next_report_ms = net_now_ms() + REPORT_EVERY_MS;
 	memset(&origin, 0, sizeof(origin));
 	wire_string_set(
 	    origin.listener, sizeof(origin.listener), l->directive->address);
-	net_report(l->net, NET_EVENT_ACCEPT_PAUSED, &origin, why);
+	net_report_some(
+	    l->net, &l->pauses, NET_EVENT_ACCEPT_PAUSED, &origin, why);
 }
 
 /* What only more room helps against. Everything else is an error of the one
@@ -104,7 +99,7 @@ accept_one(struct listener *l)
 	struct wire_origin origin;
 	int fd;
 
-	if (l->net->n_sessions == l->net->config->max_sessions) {
+	if (!session_has_room(l->net)) {
 		pause_accepting(l, "all max-sessions are in use");
 		return -1;
 	}

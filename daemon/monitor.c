@@ -21,6 +21,7 @@
 #include <event2/event.h>
 
 #include "common/log.h"
+#include "daemon/client_throttle.h"
 #include "daemon/confine.h"
 #include "daemon/generation.h"
 #include "daemon/helper_pool.h"
@@ -61,6 +62,7 @@ struct monitor {
 	struct worker *successor; /* will serve with `next` */
 	struct member_list members;
 	struct helper_pool *helpers;
+	int clients_fd; /* what net processes know of clients */
 	unsigned restart_ms;
 	int has_served; /* some net process has been ready once */
 	int reload_is_wanted;
@@ -84,8 +86,8 @@ member_start(struct monitor *m, const struct generation *g)
 
 	if (member == NULL)
 		return NULL;
-	member->worker = worker_start(
-	    m->base, g->config, g->files, g->listens, &worker_callbacks, m);
+	member->worker = worker_start(m->base, g->config, g->files, g->listens,
+	    m->clients_fd, &worker_callbacks, m);
 	if (member->worker == NULL) {
 		free(member);
 		return NULL;
@@ -443,8 +445,18 @@ prepare_process(void)
 }
 
 static void
+clients_make(struct monitor *m)
+{
+	m->clients_fd = client_throttle_memory();
+	if (m->clients_fd == -1)
+		fatal(EX_OSERR, "memory for failures of clients: %s",
+		    strerror(errno));
+}
+
+static void
 monitor_free(struct monitor *m)
 {
+	(void)close(m->clients_fd);
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		event_free(m->signals[i]);
 	event_free(m->restart_timer);
@@ -468,6 +480,7 @@ monitor_main(const char *config_path)
 	log_open(m.now->config->log_target, m.now->config->log_level);
 	prepare_process();
 	events_make(&m);
+	clients_make(&m);
 	helper_pool_configure(m.helpers, m.now->config);
 	log_event(LOG_LEVEL_NOTICE, "start",
 	    &(struct log_subject){ .reason = "poppassd " POPPASSD_VERSION });

@@ -13,10 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "daemon/clients.h"
 #include "daemon/confine.h"
 #include "daemon/listener.h"
 #include "daemon/load.h"
@@ -52,15 +53,6 @@ static struct control {
 	int is_lost; /* the monitor is gone */
 	int status;  /* of this process at its end */
 } control;
-
-uint64_t
-net_now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 struct timeval
 net_interval(uint64_t ms)
@@ -131,6 +123,16 @@ net_report(struct net *net, enum net_event event,
 	if (control.n_queued >= QUEUED_EVENTS_MAX ||
 	    net_send(net, &message, sizeof(message)) == -1)
 		control.n_dropped++;
+}
+
+void
+net_report_some(struct net *net, struct summary *summary, enum net_event event,
+    const struct wire_origin *origin, const char *detail)
+{
+	const char *line = summary_line(summary, detail, clock_now_ms());
+
+	if (line != NULL)
+		net_report(net, event, origin, line);
 }
 
 static void
@@ -217,7 +219,7 @@ on_admit_answer(void *context, const void *message, int passed_fd)
 
 	if ((answer->admission == ADMISSION_GRANTED) != (passed_fd != -1) ||
 	    answer->admission < ADMISSION_GRANTED ||
-	    answer->admission > ADMISSION_FAILED) {
+	    answer->admission > ADMISSION_THROTTLED) {
 		if (passed_fd != -1)
 			(void)close(passed_fd);
 		return WIRE_BAD;
@@ -274,7 +276,7 @@ count_files(const struct net *net)
 {
 	const struct config *config = net->config;
 
-	return 2 * config->max_sessions + config->max_helpers +
+	return 2 * (config->max_sessions + 1) + config->max_helpers +
 	    (unsigned)config->n_listens + MORE_FILES;
 }
 
@@ -304,8 +306,9 @@ prepare_process(const struct net *net)
 
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
 		(void)signal(ignored[i], SIG_IGN);
-	for (size_t i = 0; i <= net->config->n_listens; i++)
-		(void)fcntl(WIRE_NET_CONTROL_FD + (int)i, F_SETFD, FD_CLOEXEC);
+	(void)fcntl(WIRE_NET_CONTROL_FD, F_SETFD, FD_CLOEXEC);
+	for (size_t i = 0; i < net->config->n_listens; i++)
+		(void)fcntl(WIRE_NET_LISTEN_FD + (int)i, F_SETFD, FD_CLOEXEC);
 	if (fcntl(WIRE_NET_CONTROL_FD, F_SETFL, O_NONBLOCK) == -1)
 		fatal(EX_OSERR, "net: control: %s", strerror(errno));
 }
@@ -329,7 +332,9 @@ net_main(void)
 	load_from_monitor(net);
 	prepare_process(net);
 	slots_init(&net->slots, net->config->run_slots);
-	if (session_arena_new(net, &memory_is_locked) == -1)
+	net->clients = clients_new(net->config, WIRE_NET_CLIENTS_FD);
+	if (net->clients == NULL ||
+	    session_arena_new(net, &memory_is_locked) == -1)
 		fatal(EX_OSERR, "net: memory for %u sessions: %s",
 		    net->config->max_sessions, strerror(errno));
 	make_events(net);

@@ -13,8 +13,10 @@
 #include "common/wire.h"
 #include "conf/config.h"
 #include "daemon/slots.h"
+#include "daemon/summary.h"
 #include "daemon/tls.h"
 
+struct clients;
 struct listener;
 struct session;
 struct transaction;
@@ -28,7 +30,13 @@ struct net {
 	struct tls_server *tls;
 	struct slots slots;
 	struct transaction_list transactions;
-	struct session *sessions; /* config->max_sessions, in secret memory */
+	struct clients *clients;
+	struct session *sessions; /* one more than max_sessions, see
+	                             daemon/session.h; in secret memory */
+	unsigned max_sessions;    /* as configured, or fewer */
+	struct summary refusals;
+	struct summary drops;
+	struct summary throttled;
 	struct listener *listeners;
 	uint64_t next_cookie;
 	size_t n_sessions;
@@ -51,12 +59,13 @@ int net_send(struct net *net, const void *message, size_t len);
 void net_report(struct net *net, enum net_event event,
     const struct wire_origin *origin, const char *detail);
 
+/* The same, but only every 10 s: for what a flood can bring about. */
+void net_report_some(struct net *net, struct summary *summary,
+    enum net_event event, const struct wire_origin *origin, const char *detail);
+
 /* A session or a transaction has ended: leaves the event loop if nothing is
  * left to wait for. */
 void net_finish_if_done(struct net *net);
-
-/* Milliseconds of CLOCK_MONOTONIC. */
-uint64_t net_now_ms(void);
 
 /* A timeval of so many milliseconds from now. */
 struct timeval net_interval(uint64_t ms);

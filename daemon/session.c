@@ -36,6 +36,7 @@ session_end(struct session *s)
 	struct net *net = s->net;
 
 	dialogue_leave(&s->dialogue);
+	clients_leave(net->clients, &s->claim);
 	free_event(s->read_event);
 	free_event(s->write_event);
 	free_event(s->timer);
@@ -324,6 +325,8 @@ on_dialogue_answered(void *context)
 {
 	struct session *s = context;
 
+	if (s->dialogue.state == STATE_AUTHENTICATED)
+		clients_settle(s->net->clients, &s->claim);
 	if (s->dialogue.wait == WAIT_NOTHING)
 		session_await_command(s);
 	session_advance(s);

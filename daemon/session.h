@@ -12,8 +12,12 @@
  * in secret_memory_map(). 0 or -1. */
 int session_arena_new(struct net *net, int *locked);
 
-/* Takes over fd, a connected non-blocking socket. -1, and fd closed, if there
- * is no session free or no memory. */
+/* Fewer than max_sessions, or one more that has another give way? */
+int session_has_room(const struct net *net);
+
+/* Takes over fd, a connected non-blocking socket; ends the session at once if
+ * its address has too many. -1, and fd closed, if there is no session free or
+ * no memory. */
 int session_start(struct net *net, int fd, const struct wire_origin *origin,
     const struct config_listen *listen);
 

@@ -6,7 +6,7 @@
 void
 session_set_due(struct session *s, enum session_due due, uint64_t ms)
 {
-	s->due_ms[due] = net_now_ms() + ms;
+	s->due_ms[due] = clock_now_ms() + ms;
 }
 
 static uint64_t
@@ -21,7 +21,7 @@ earlier(uint64_t a, uint64_t b)
 void
 session_set_timer(struct session *s)
 {
-	const uint64_t now = net_now_ms();
+	const uint64_t now = clock_now_ms();
 	uint64_t first = s->due_ms[DUE_TOTAL];
 	struct timeval tv;
 
@@ -104,7 +104,7 @@ end_wait(struct session *s)
 static int
 has_come(uint64_t due_ms)
 {
-	return due_ms != 0 && due_ms <= net_now_ms();
+	return due_ms != 0 && due_ms <= clock_now_ms();
 }
 
 /* The event loop's clock is a coarse one: it may call some milliseconds early,

@@ -8,8 +8,10 @@
 
 #include <event2/event.h>
 
+#include "common/clock.h"
 #include "common/wire.h"
 #include "conf/config.h"
+#include "daemon/clients.h"
 #include "daemon/connection.h"
 #include "daemon/dialogue.h"
 #include "daemon/net.h"
@@ -23,7 +25,7 @@ enum session_phase {
 	PHASE_LINGER /* all is said; let it arrive */
 };
 
-/* Points in time, on net_now_ms(); 0 is never. */
+/* Points in time, on clock_now_ms(); 0 is never. */
 enum session_due {
 	DUE_PHASE, /* of the phase; in PHASE_TALK, of the next command */
 	DUE_TOTAL,
@@ -40,6 +42,7 @@ struct session {
 	int is_overdue; /* session-timeout came while a helper was at work */
 	uint64_t due_ms[N_DUE];
 	struct wire_origin origin;
+	struct client_claim claim;
 	struct net *net;
 	struct event *read_event;
 	struct event *write_event;
@@ -59,11 +62,20 @@ void session_advance(struct session *s);
 /* In PHASE_PROXY: reads the header, and then begins as the listener says. */
 enum progress session_read_proxy_header(struct session *s);
 
-/* Waits for the first byte of a client, or greets it. */
-void session_begin_network(struct session *s);
+/* The client's address is known: admits it, and waits for its first byte or
+ * greets it. */
+enum progress session_begin_network(struct session *s);
 
 /* Waits for what the connection needs next; always PROGRESS_BLOCKED. */
 enum progress session_block_on(struct session *s, enum tls_result result);
+
+/*
+ * The address in s->origin is that of the client: counts the session for it,
+ * and has an older one give way if there are too many. Called once, before the
+ * client is served. -1, and the session is no more, if the address has as many
+ * as it may.
+ */
+int session_admit(struct session *s);
 
 /* Frees the session's slot; always PROGRESS_ENDED. */
 enum progress session_end(struct session *s);

@@ -14,14 +14,15 @@ int
 session_arena_new(struct net *net, int *locked)
 {
 	net->sessions = secret_memory_map(
-	    net->config->max_sessions * sizeof(struct session), locked);
+	    ((size_t)net->config->max_sessions + 1) * sizeof(struct session),
+	    locked);
 	return net->sessions != NULL ? 0 : -1;
 }
 
 static struct session *
 find_free(struct net *net)
 {
-	for (size_t i = 0; i < net->config->max_sessions; i++) {
+	for (size_t i = 0; i <= net->config->max_sessions; i++) {
 		if (net->sessions[i].phase == PHASE_FREE)
 			return &net->sessions[i];
 	}
@@ -43,49 +44,109 @@ make_events(struct session *s)
 	    : -1;
 }
 
-/* No network, so no TLS: at once as far as others are after the handshake. */
+int
+session_has_room(const struct net *net)
+{
+	return net->n_sessions < net->config->max_sessions ||
+	    (net->n_sessions == net->config->max_sessions &&
+		clients_can_drop(net->clients));
+}
+
+/* Where it costs no handshake and nobody has to wait for it. */
 static void
+say_busy(struct session *s)
+{
+	if (s->phase != PHASE_TALK &&
+	    (s->phase != PHASE_PEEK || s->listen->tls == LISTEN_TLS_IMPLICIT))
+		return;
+	connection_say(&s->connection, protocol_busy);
+	(void)connection_flush(&s->connection);
+	connection_finish(&s->connection, s->origin.tls[0] != '\0');
+}
+
+static void
+make_room(struct session *newcomer)
+{
+	struct net *net = newcomer->net;
+	struct session *s =
+	    clients_pick(net->clients, &newcomer->claim, net->n_sessions);
+
+	if (s == NULL)
+		return;
+	net_report_some(net, &net->drops, NET_EVENT_DROPPED, &s->origin,
+	    "the oldest that had shown no password");
+	say_busy(s);
+	(void)session_end(s);
+}
+
+int
+session_admit(struct session *s)
+{
+	struct net *net = s->net;
+
+	if (clients_admit(net->clients, &s->claim, s->origin.address) == 0) {
+		make_room(s);
+		return 0;
+	}
+	net_report_some(net, &net->refusals, NET_EVENT_REFUSED, &s->origin,
+	    "max-sessions-per-client");
+	say_busy(s);
+	(void)session_end(s);
+	return -1;
+}
+
+/* No network, so no TLS: at once as far as others are after the handshake. */
+static enum progress
 begin_local(struct session *s)
 {
+	if (session_admit(s) == -1)
+		return PROGRESS_ENDED;
 	dialogue_begin_local(&s->dialogue);
 	session_await_command(s);
 	session_greet(s);
+	return PROGRESS_AGAIN;
 }
 
-void
+enum progress
 session_begin_network(struct session *s)
 {
 	const enum listen_tls mode = s->listen->tls;
 
 	s->phase = PHASE_PEEK;
+	if (session_admit(s) == -1)
+		return PROGRESS_ENDED;
 	if (mode == LISTEN_TLS_STARTTLS) {
 		session_await_command(s);
 		session_greet(s);
-		return;
+		return PROGRESS_AGAIN;
 	}
 	s->owes_greeting = 1;
 	session_set_due(s, DUE_PHASE,
 	    mode == LISTEN_TLS_IMPLICIT ? IMPLICIT_WAIT_MS
 					: s->net->config->greeting_delay_ms);
+	return PROGRESS_AGAIN;
 }
 
-static void
+/* The proxy is not the client, so it is not what limits are about. */
+static enum progress
 begin_proxied(struct session *s)
 {
+	if (s->net->n_sessions > s->net->config->max_sessions)
+		make_room(s);
 	s->phase = PHASE_PROXY;
 	session_set_due(s, DUE_PHASE, s->net->config->handshake_timeout_ms);
+	return PROGRESS_AGAIN;
 }
 
-static void
+static enum progress
 begin(struct session *s)
 {
 	session_set_due(s, DUE_TOTAL, s->net->config->session_timeout_ms);
 	if (s->listen->is_unix)
-		begin_local(s);
-	else if (s->listen->is_proxied)
-		begin_proxied(s);
-	else
-		session_begin_network(s);
+		return begin_local(s);
+	if (s->listen->is_proxied)
+		return begin_proxied(s);
+	return session_begin_network(s);
 }
 
 int
@@ -104,13 +165,14 @@ session_start(struct net *net, int fd, const struct wire_origin *origin,
 	s->listen = listen;
 	s->phase = PHASE_PEEK; /* no longer free */
 	net->n_sessions++;
+	clients_join(net->clients, &s->claim, s);
 	dialogue_begin(&s->dialogue, net, &s->origin, on_dialogue_answered, s);
 	if (make_events(s) == -1) {
 		(void)session_end(s);
 		return -1;
 	}
-	begin(s);
-	session_advance(s);
+	if (begin(s) != PROGRESS_ENDED)
+		session_advance(s);
 	return 0;
 }
 
@@ -130,6 +192,6 @@ stop(struct session *s)
 void
 session_stop_all(struct net *net)
 {
-	for (size_t i = 0; i < net->config->max_sessions; i++)
+	for (size_t i = 0; i <= net->config->max_sessions; i++)
 		stop(&net->sessions[i]);
 }

@@ -48,8 +48,7 @@ take(struct session *s, size_t n)
 			return session_end(s);
 		connection_consume(c, c->in_len);
 		adopt(&s->origin, &header.client);
-		session_begin_network(s);
-		return PROGRESS_AGAIN;
+		return session_begin_network(s);
 	case PROXY_BAD:
 		return refuse(s, why);
 	}

@@ -7,15 +7,15 @@
 #include <string.h>
 
 static uint64_t
-part_ms(const struct throttle_limit *limit)
+part_ms(const struct config_rate *limit)
 {
 	return limit->window_ms / (THROTTLE_PARTS - 1) + 1;
 }
 
 /* How many parts of a window have begun since the last failure. */
 static uint64_t
-parts_since(const struct throttle_entry *entry,
-    const struct throttle_limit *limit, uint64_t now_ms)
+parts_since(const struct throttle_entry *entry, const struct config_rate *limit,
+    uint64_t now_ms)
 {
 	const uint64_t part = part_ms(limit);
 
@@ -26,7 +26,7 @@ parts_since(const struct throttle_entry *entry,
 
 unsigned
 throttle_failures(const struct throttle_entry *entry,
-    const struct throttle_limit *limit, uint64_t now_ms)
+    const struct config_rate *limit, uint64_t now_ms)
 {
 	const uint64_t since = parts_since(entry, limit, now_ms);
 	unsigned n = 0;
@@ -46,14 +46,14 @@ throttle_until(const struct throttle_entry *entry, uint64_t now_ms)
 
 int
 throttle_is_over(const struct throttle_entry *entry,
-    const struct throttle_limit *limit, uint64_t now_ms)
+    const struct config_rate *limit, uint64_t now_ms)
 {
 	return throttle_failures(entry, limit, now_ms) >= limit->n;
 }
 
 /* That n failures bring. */
 static unsigned
-delay_ms(const struct throttle_limit *limit, unsigned n)
+delay_ms(const struct config_rate *limit, unsigned n)
 {
 	unsigned ms = THROTTLE_FIRST_MS;
 
@@ -80,7 +80,7 @@ move_parts(struct throttle_entry *entry, uint64_t n)
 }
 
 unsigned
-throttle_fail(struct throttle_entry *entry, const struct throttle_limit *limit,
+throttle_fail(struct throttle_entry *entry, const struct config_rate *limit,
     uint64_t now_ms)
 {
 	unsigned ms;
@@ -95,7 +95,7 @@ throttle_fail(struct throttle_entry *entry, const struct throttle_limit *limit,
 }
 
 void
-throttle_take(struct throttle_entry *entry, const struct throttle_limit *limit,
+throttle_take(struct throttle_entry *entry, const struct config_rate *limit,
     uint64_t now_ms)
 {
 	const unsigned n = throttle_failures(entry, limit, now_ms);

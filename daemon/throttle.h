@@ -12,18 +12,12 @@
 
 #include <stdint.h>
 
+#include "conf/config.h"
 #include "daemon/keyed_table.h"
 
-#define THROTTLE_PARTS        4
-#define THROTTLE_FIRST_MS     2000
-#define THROTTLE_LAST_MS      30000
-#define THROTTLE_FAILURES_MAX 60000 /* no limit is higher */
-
-/* As of user-failures and client-failures. */
-struct throttle_limit {
-	unsigned n;
-	unsigned window_ms;
-};
+#define THROTTLE_PARTS    4
+#define THROTTLE_FIRST_MS 2000
+#define THROTTLE_LAST_MS  30000
 
 /*
  * Plain data, zeroed for a key without failures. The bytes may have been
@@ -40,7 +34,7 @@ struct throttle_entry {
 /* Failures that count now. Each does for a window, and for no longer than a
  * third more. */
 unsigned throttle_failures(const struct throttle_entry *entry,
-    const struct throttle_limit *limit, uint64_t now_ms);
+    const struct config_rate *limit, uint64_t now_ms);
 
 /* When the delay ends; 0 or a time that has passed for none. */
 uint64_t throttle_until(const struct throttle_entry *entry, uint64_t now_ms);
@@ -48,16 +42,16 @@ uint64_t throttle_until(const struct throttle_entry *entry, uint64_t now_ms);
 /* Are there as many failures as the limit? Then one attempt a delay is to be
  * checked, not more. */
 int throttle_is_over(const struct throttle_entry *entry,
-    const struct throttle_limit *limit, uint64_t now_ms);
+    const struct config_rate *limit, uint64_t now_ms);
 
 /* Counts a failure and begins the delay, if it brings one. Returns the
  * milliseconds, or 0. */
 unsigned throttle_fail(struct throttle_entry *entry,
-    const struct throttle_limit *limit, uint64_t now_ms);
+    const struct config_rate *limit, uint64_t now_ms);
 
 /* Begins the delay that the next failure would bring, without one, if the limit
  * is reached: for a caller that may have several attempts checked at once. */
 void throttle_take(struct throttle_entry *entry,
-    const struct throttle_limit *limit, uint64_t now_ms);
+    const struct config_rate *limit, uint64_t now_ms);
 
 #endif

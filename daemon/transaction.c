@@ -5,10 +5,13 @@
 #include "daemon/transaction.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "daemon/clients.h"
 #include "daemon/net.h"
 
 enum transaction_state {
@@ -28,6 +31,8 @@ struct transaction {
 	int fd;
 	struct event *answer_event;
 	struct slot_claim claim;
+	struct wire_origin origin;
+	struct client_keys keys;   /* whose failure it would be */
 	struct txn_secret *secret; /* while queued */
 	const struct transaction_callbacks *callbacks;
 	void *session; /* NULL once abandoned */
@@ -95,6 +100,21 @@ end_lost(struct transaction *t)
 		end_refused(t, OUTCOME_TEMPORARY);
 }
 
+/* Also for a session that did not wait to hear it. */
+static void
+count_failure(const struct transaction *t)
+{
+	const unsigned ms =
+	    clients_failed(t->net->clients, &t->keys, clock_now_ms());
+	char detail[WIRE_DETAIL_SIZE];
+
+	if (ms == 0)
+		return;
+	(void)snprintf(
+	    detail, sizeof(detail), "delay of %u s for the address", ms / 1000);
+	net_report(t->net, NET_EVENT_THROTTLED, &t->origin, detail);
+}
+
 static enum wire_result
 on_auth_answer(void *context, const void *message, int passed_fd)
 {
@@ -102,6 +122,8 @@ on_auth_answer(void *context, const void *message, int passed_fd)
 	const struct txn_answer *answer = message;
 
 	(void)passed_fd;
+	if (outcome_is_wrong_password((enum outcome)answer->outcome))
+		count_failure(t);
 	if (answer->outcome != OUTCOME_AUTHENTICATED) {
 		end_refused(t, (enum outcome)answer->outcome);
 		return WIRE_OK;
@@ -195,6 +217,8 @@ transaction_begin(struct net *net, const struct wire_origin *origin,
 	}
 	t->net = net;
 	t->cookie = request.cookie;
+	t->origin = *origin;
+	clients_keys(net->clients, origin->address, &t->keys);
 	t->fd = -1;
 	t->secret = secret;
 	t->callbacks = callbacks;
@@ -286,6 +310,8 @@ transaction_admitted(
 			(void)close(fd);
 		if (t != NULL && admission == ADMISSION_BUSY)
 			end_busy(t);
+		else if (t != NULL && admission == ADMISSION_THROTTLED)
+			end_refused(t, OUTCOME_AUTH_FAILED);
 		else if (t != NULL)
 			end_refused(t, OUTCOME_TEMPORARY);
 		return;

@@ -36,7 +36,7 @@ struct rival_key {
 };
 
 struct user_throttle {
-	struct throttle_limit limit;
+	struct config_rate limit;
 	struct keyed_table *users;
 	struct keyed_table *rivals;
 };
@@ -68,7 +68,7 @@ user_throttle_new(void)
 
 void
 user_throttle_set_limit(
-    struct user_throttle *t, const struct throttle_limit *limit)
+    struct user_throttle *t, const struct config_rate *limit)
 {
 	t->limit = *limit;
 }

@@ -41,7 +41,7 @@ struct user_throttle *user_throttle_new(void);
 
 /* Holds from now on, for failures of before as well. */
 void user_throttle_set_limit(
-    struct user_throttle *throttle, const struct throttle_limit *limit);
+    struct user_throttle *throttle, const struct config_rate *limit);
 
 /* What names that are the same user have in common. */
 void user_throttle_name(char name[WIRE_USER_SIZE], const char *user);

@@ -108,6 +108,9 @@ static const struct event_name event_names[] = {
 	{ NET_EVENT_TIMEOUT, LOG_LEVEL_INFO, "timeout" },
 	{ NET_EVENT_ACCEPT_PAUSED, LOG_LEVEL_WARNING, "accept_paused" },
 	{ NET_EVENT_PROXY_REFUSED, LOG_LEVEL_NOTICE, "proxy_refused" },
+	{ NET_EVENT_REFUSED, LOG_LEVEL_NOTICE, "session_refused" },
+	{ NET_EVENT_DROPPED, LOG_LEVEL_NOTICE, "session_dropped" },
+	{ NET_EVENT_THROTTLED, LOG_LEVEL_NOTICE, "throttled" },
 	{ NET_EVENT_NOTE, LOG_LEVEL_WARNING, "net_note" },
 };
 
@@ -210,24 +213,26 @@ make_environment(void)
 /* Puts the descriptors where net looks for them: first out of the way of the
  * target numbers, then onto them. Everything else is close-on-exec. */
 static int
-place_descriptors(int control_fd, const struct listen_set *listens)
+place_descriptors(
+    int control_fd, int clients_fd, const struct listen_set *listens)
 {
-	int n = (int)listen_set_count(listens);
-	int above = WIRE_NET_LISTEN_FD + n;
-	int *fds = calloc((size_t)n + 1, sizeof(*fds));
+	const int n = (int)listen_set_count(listens);
+	const int above = WIRE_NET_LISTEN_FD + n;
+	int *fds = calloc((size_t)above, sizeof(*fds));
 
 	if (fds == NULL)
 		return -1;
-	for (int i = 0; i <= n; i++) {
-		int fd =
-		    i == 0 ? control_fd : listen_set_fd(listens, (size_t)i - 1);
-
-		fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, above);
+	fds[WIRE_NET_CONTROL_FD] = control_fd;
+	fds[WIRE_NET_CLIENTS_FD] = clients_fd;
+	for (int i = 0; i < n; i++)
+		fds[WIRE_NET_LISTEN_FD + i] = listen_set_fd(listens, (size_t)i);
+	for (int i = WIRE_NET_CONTROL_FD; i < above; i++) {
+		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, above);
 		if (fds[i] == -1)
 			return -1;
 	}
-	for (int i = 0; i <= n; i++) {
-		if (dup2(fds[i], WIRE_NET_CONTROL_FD + i) == -1)
+	for (int i = WIRE_NET_CONTROL_FD; i < above; i++) {
+		if (dup2(fds[i], i) == -1)
 			return -1;
 	}
 	free(fds);
@@ -235,12 +240,12 @@ place_descriptors(int control_fd, const struct listen_set *listens)
 }
 
 static void
-become_net(int control_fd, const struct listen_set *listens)
+become_net(int control_fd, int clients_fd, const struct listen_set *listens)
 {
 	static char name[] = WORKER_NAME;
 	char *argv[] = { name, NULL };
 
-	if (place_descriptors(control_fd, listens) == 0)
+	if (place_descriptors(control_fd, clients_fd, listens) == 0)
 		(void)execve("/proc/self/exe", argv, make_environment());
 	log_message(LOG_LEVEL_ERROR, "net: cannot start: %s", strerror(errno));
 	_exit(EX_OSERR);
@@ -322,7 +327,7 @@ limit_sending(const struct worker *w, time_t sec)
 }
 
 static int
-spawn(struct worker *w, const struct listen_set *listens)
+spawn(struct worker *w, int clients_fd, const struct listen_set *listens)
 {
 	int fd[2];
 
@@ -332,7 +337,7 @@ spawn(struct worker *w, const struct listen_set *listens)
 	limit_sending(w, SEND_SEC);
 	w->pid = process_fork();
 	if (w->pid == 0)
-		become_net(fd[1], listens);
+		become_net(fd[1], clients_fd, listens);
 	(void)close(fd[1]);
 	return w->pid == -1 ? -1 : 0;
 }
@@ -367,7 +372,7 @@ give_up(struct worker *w)
 struct worker *
 worker_start(struct event_base *base, const struct config *config,
     const struct tls_files *files, const struct listen_set *listens,
-    const struct worker_callbacks *callbacks, void *context)
+    int clients_fd, const struct worker_callbacks *callbacks, void *context)
 {
 	struct worker *w = calloc(1, sizeof(*w));
 
@@ -380,7 +385,7 @@ worker_start(struct event_base *base, const struct config *config,
 	    LEAVE_SEC * 1000;
 	w->callbacks = callbacks;
 	w->context = context;
-	if (spawn(w, listens) == 0 && send_config(w, config) == 0 &&
+	if (spawn(w, clients_fd, listens) == 0 && send_config(w, config) == 0 &&
 	    send_files(w, files) == 0 && watch(w, base) == 0)
 		return w;
 	log_message(LOG_LEVEL_ERROR, "net: cannot start: %s", strerror(errno));

@@ -26,7 +26,8 @@ struct worker_callbacks {
 };
 
 /*
- * Starts a net process and sends it configuration and keys. It has 10 s to say
+ * Starts a net process and sends it configuration and keys; clients_fd is
+ * memory of client_throttle_memory() and stays the caller's. It has 10 s to say
  * that it is ready; then, or if it breaks the protocol, it is killed. Blocks
  * until it has taken what it needs, 5 s at most a message. NULL with a line in
  * the log. Its end comes as SIGCHLD: see worker_pid(). Free with
@@ -34,8 +35,8 @@ struct worker_callbacks {
  */
 struct worker *worker_start(struct event_base *base,
     const struct config *config, const struct tls_files *files,
-    const struct listen_set *listens, const struct worker_callbacks *callbacks,
-    void *context);
+    const struct listen_set *listens, int clients_fd,
+    const struct worker_callbacks *callbacks, void *context);
 
 pid_t worker_pid(const struct worker *worker);
 

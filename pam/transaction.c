@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <crypt.h>
 #include <security/pam_appl.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "pam/answers.h"
 #include "pam/conversation.h"
@@ -265,21 +265,12 @@ on_auth(void *context, const void *message, int passed_fd)
 	return WIRE_OK;
 }
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* The module that found its database busy has written nothing: asking again is
  * safe, as long as there is time for an answer. One before it may have. */
 static int
 change_token(struct transaction *t)
 {
-	const uint64_t end = now_ms() + t->begin.change_timeout_ms;
+	const uint64_t end = clock_now_ms() + t->begin.change_timeout_ms;
 	int code;
 
 	for (;;) {
@@ -288,7 +279,7 @@ change_token(struct transaction *t)
 		code = pam_chauthtok(t->pam, 0);
 		t->may_be_written |= answers_gave(t->answers, ANSWER_NEW);
 		if (!outcome_may_retry(code) ||
-		    now_ms() + RETRY_MARGIN_MS > end)
+		    clock_now_ms() + RETRY_MARGIN_MS > end)
 			return code;
 		(void)poll(NULL, 0, RETRY_PAUSE_MS);
 	}

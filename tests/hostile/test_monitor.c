@@ -168,7 +168,7 @@ begin_life(void)
 	now.n_ready = now.n_admitted = 0;
 	seen.n_killed = seen.n_trees_killed = seen.n_lines = 0;
 	now.worker = worker_start(
-	    now.base, now.config, now.files, now.listens, &callbacks, NULL);
+	    now.base, now.config, now.files, now.listens, -1, &callbacks, NULL);
 	ck_assert_ptr_nonnull(now.worker);
 	now.control = take_far_end(0);
 	drain(now.control);

@@ -29,6 +29,13 @@ SANITIZER = re.compile(
     r"|AddressSanitizer:DEADLYSIGNAL"
 )
 NOBODY = 65534
+#: Most tests come from one address, and many fail on purpose; unless limits
+#: are what they are about.
+LIMITS = {
+    "user-failures": "10000 10m",
+    "client-failures": "10000 10m",
+    "max-sessions-per-client": "10000",
+}
 START_SEC = 30
 STOP_SEC = 30
 
@@ -149,7 +156,13 @@ class Daemon:
             path, key = self.pair_paths(i)
             lines += [f'tls-certificate "{path}"', f'tls-key "{key}"']
         lines += [f"user {self.backend.net_user}", "log-target stderr"]
-        return lines + self.backend.directives() + self.more
+        lines += self.backend.directives() + self.more
+        set_already = {line.split()[0] for line in lines if line.strip()}
+        return lines + [
+            f"{name} {value}"
+            for name, value in LIMITS.items()
+            if name not in set_already
+        ]
 
     def write_config(self, lines=None):
         with open(self.config, "w", encoding="utf-8") as file:

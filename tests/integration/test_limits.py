@@ -62,9 +62,10 @@ class Limits(harness.TestCase):
         self.assertEqual(fourth.line(), ASK_NEW)
 
     def test_more_sessions_than_allowed(self):
-        """The next waits for its greeting, and gets it."""
+        """If each has shown its password, the next waits for its greeting,
+        and gets it."""
         daemon = self.serve("max-sessions 2")
-        first, second = self.connect(daemon), self.connect(daemon)
+        first, second = (self.logged_in(daemon, name) for name in NAMES[:2])
         third = Client(daemon.port("starttls"))
         self.addCleanup(third.close)
         daemon.log.wait_for(r"event=accept_paused\b")

@@ -16,12 +16,14 @@
 
 #include <openssl/ssl.h>
 
+#include "daemon/client_throttle.h"
 #include "daemon/net.h"
 #include "tests/unit/self_signed.h"
 #include "tests/unit/suite.h"
 
 #define WAIT_MS     5000
 #define N_LISTENERS 2
+#define N_FILES     (WIRE_NET_LISTEN_FD - WIRE_NET_CONTROL_FD + N_LISTENERS)
 #define EVENTS_MAX  32
 
 static struct {
@@ -112,13 +114,13 @@ listen_on_loopback(in_port_t *port)
 }
 
 static void
-become_net(const int fds[N_LISTENERS + 1])
+become_net(const int fds[N_FILES])
 {
-	int high[N_LISTENERS + 1];
+	int high[N_FILES];
 
-	for (int i = 0; i <= N_LISTENERS; i++)
+	for (int i = 0; i < N_FILES; i++)
 		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 64);
-	for (int i = 0; i <= N_LISTENERS; i++)
+	for (int i = 0; i < N_FILES; i++)
 		(void)dup2(high[i], WIRE_NET_CONTROL_FD + i);
 	(void)close_range(WIRE_NET_LISTEN_FD + N_LISTENERS, ~0U, 0);
 	_exit(net_main());
@@ -169,17 +171,19 @@ peer_start(const char *directives)
 {
 	struct ctl_order ready;
 	char text[1024];
-	int fd[2], fds[N_LISTENERS + 1];
+	int fd[2], fds[N_FILES];
 
 	ck_assert_int_eq(wire_pair(fd), 0);
 	fds[0] = fd[1];
+	fds[1] = client_throttle_memory();
+	ck_assert_int_ne(fds[1], -1);
 	for (int i = 0; i < N_LISTENERS; i++)
-		fds[i + 1] = listen_on_loopback(&peer.ports[i]);
+		fds[i + 2] = listen_on_loopback(&peer.ports[i]);
 	peer.pid = fork();
 	ck_assert_int_ne(peer.pid, -1);
 	if (peer.pid == 0)
 		become_net(fds);
-	for (int i = 0; i <= N_LISTENERS; i++)
+	for (int i = 0; i < N_FILES; i++)
 		(void)close(fds[i]);
 	peer.control = fd[0];
 	(void)snprintf(text, sizeof(text),

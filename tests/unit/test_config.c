@@ -69,7 +69,12 @@ START_TEST(test_parse_gives_defaults)
 	ck_assert_uint_eq(c->change_timeout_ms, 9000);
 	ck_assert_uint_eq(c->drain_timeout_ms, 30000);
 	ck_assert_uint_eq(c->fail_delay_ms, 2000);
+	ck_assert_uint_eq(c->user_failures.n, 5);
+	ck_assert_uint_eq(c->user_failures.window_ms, 600000);
+	ck_assert_uint_eq(c->client_failures.n, 20);
+	ck_assert_uint_eq(c->client_failures.window_ms, 600000);
 	ck_assert_uint_eq(c->max_sessions, 1000);
+	ck_assert_uint_eq(c->max_sessions_per_client, 20);
 	ck_assert_uint_eq(c->max_helpers, 64);
 	ck_assert_uint_ge(c->run_slots, 1);
 	ck_assert_int_eq(c->log_target, LOG_TARGET_AUTO);
@@ -118,7 +123,10 @@ static const char *const good_lines[] = {
 	"change-timeout 2500ms\n",
 	"drain-timeout 0s\n",
 	"fail-delay 0s\n",
+	"user-failures 1 1s\n",
+	"client-failures 10000 24h\n",
 	"max-sessions 1K\n",
+	"max-sessions-per-client 1\n",
 	"run-slots 3\n",
 	"log-target syslog\n",
 	"log-level debug\n",
@@ -220,6 +228,10 @@ static const struct bad_line bad_lines[] = {
 	{ "greeting-delay 6s\n", "out of range, 0s to 5s are allowed" },
 	{ "change-timeout 999ms\n", "out of range, 1s to 1m" },
 	{ "fail-delay 9s\n", "out of range, 0s to 8s" },
+	{ "user-failures 5\n", "wants 2 values, not 1" },
+	{ "user-failures 0 10m\n", "out of range, 1 to 10000" },
+	{ "client-failures 5 10\n", "\"10\" is no window; write a time" },
+	{ "client-failures 5 25h\n", "from 1s to 24h" },
 	{ "change-timeout 2s\n", "fail-delay: must be less" },
 	{ "session-timeout 5s\n", "handshake-timeout: must not be more" },
 	{ "max-helpers many\n", "\"many\" is no number" },

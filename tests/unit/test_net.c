@@ -148,6 +148,7 @@ struct admission_case {
 
 static const struct admission_case admission_cases[] = {
 	{ ADMISSION_BUSY, BUSY },
+	{ ADMISSION_THROTTLED, WRONG },
 	{ ADMISSION_FAILED, TEMPORARY },
 };
 
@@ -400,10 +401,11 @@ END_TEST
 START_TEST(test_accept_pauses_when_all_sessions_are_in_use)
 {
 	struct peer_client *first, *second, *third;
+	int helper, other;
 
 	peer_start("max-sessions 2\ngreeting-delay 0ms\n" PATIENT);
-	first = peer_connect();
-	second = peer_connect();
+	first = log_in(&helper);
+	second = log_in(&other);
 	third = peer_connect_clear();
 	peer_expect_event(NET_EVENT_ACCEPT_PAUSED, "all max-sessions");
 	peer_ask(first, "QUIT\r\n", BYE);
@@ -411,6 +413,75 @@ START_TEST(test_accept_pauses_when_all_sessions_are_in_use)
 	peer_expect(third, "200 hello\r\n");
 	peer_leave(third);
 	peer_leave(second);
+}
+END_TEST
+
+/* With one session whose password was right and one without, the latter goes.
+ */
+START_TEST(test_oldest_without_a_password_gives_way)
+{
+	struct peer_client *first, *second, *third;
+	int helper;
+
+	peer_start("max-sessions 2\ngreeting-delay 0ms\n" PATIENT);
+	first = log_in(&helper);
+	second = peer_connect();
+	third = peer_connect();
+	peer_expect(second, BUSY);
+	peer_expect_event(NET_EVENT_DROPPED, "");
+	peer_ask(third, "NOOP\r\n", "200 OK.\r\n");
+	peer_ask(first, "NOOP\r\n", "200 OK.\r\n");
+	peer_leave(third);
+	peer_leave(second);
+	peer_leave(first);
+}
+END_TEST
+
+START_TEST(test_sessions_of_an_address_are_limited)
+{
+	struct peer_client *first, *second, *third;
+
+	peer_start("max-sessions-per-client 2\n" PATIENT);
+	first = peer_connect();
+	second = peer_connect();
+	third = peer_connect_clear();
+	peer_expect(third, BUSY);
+	peer_expect_event(NET_EVENT_REFUSED, "max-sessions-per-client");
+	peer_leave(third);
+	peer_ask(second, "QUIT\r\n", BYE);
+	peer_expect_close(second);
+	third = peer_connect();
+	peer_ask(first, "NOOP\r\n", "200 OK.\r\n");
+	peer_leave(third);
+	peer_leave(first);
+}
+END_TEST
+
+/* Two failures, then neither password nor name leave the process. */
+START_TEST(test_failures_of_an_address_are_limited)
+{
+	struct peer_client *c;
+	int helper;
+
+	peer_start("client-failures 2 10m\n" PATIENT);
+	for (int i = 0; i < 2; i++) {
+		c = connect_and_pass("USER bob\r\n", "bob", &helper);
+		peer_expect_secret(helper, TXN_AUTH, "old");
+		/* Whether the client waits for it or not. */
+		if (i == 1)
+			peer_leave(c);
+		peer_answer(helper, OUTCOME_AUTH_FAILED, "");
+		if (i == 0) {
+			peer_expect(c, WRONG);
+			peer_expect_close(c);
+		}
+	}
+	peer_expect_event(NET_EVENT_THROTTLED, "delay of 2 s");
+	c = peer_connect();
+	peer_ask(c, "USER bob\r\n", ASK_OLD);
+	peer_ask(c, "PASS old\r\n", WRONG);
+	peer_expect_close(c);
+	peer_expect_event(NET_EVENT_THROTTLED, "attempt not checked");
 }
 END_TEST
 
@@ -571,6 +642,9 @@ add_slots_and_times(TCase *tcase)
 	tcase_add_test(tcase, test_command_timeout_begins_after_the_answer);
 	tcase_add_test(tcase, test_silent_clients_are_no_news);
 	tcase_add_test(tcase, test_accept_pauses_when_all_sessions_are_in_use);
+	tcase_add_test(tcase, test_oldest_without_a_password_gives_way);
+	tcase_add_test(tcase, test_sessions_of_an_address_are_limited);
+	tcase_add_test(tcase, test_failures_of_an_address_are_limited);
 }
 
 static void

@@ -10,7 +10,7 @@
 
 #define START_MS 1000000U
 
-static const struct throttle_limit limit = { .n = 3, .window_ms = 9000 };
+static const struct config_rate limit = { .n = 3, .window_ms = 9000 };
 static struct throttle_entry entry;
 static struct keyed_table *table;
 static uint64_t now;
@@ -128,7 +128,7 @@ START_TEST(test_table_forgets_the_stalest)
 
 	e = keyed_table_get(table, &first, sizeof(first), now);
 	(void)throttle_fail(e, &limit, now);
-	for (uint32_t i = 1; i < 2 * KEYED_TABLE_ENTRIES; i++) {
+	for (uint32_t i = 1; i < 4 * KEYED_TABLE_ENTRIES; i++) {
 		now++;
 		e = keyed_table_get(table, &i, sizeof(i), now);
 		(void)throttle_fail(e, &limit, now);

@@ -8,7 +8,7 @@
 
 #define START_MS 1000000U
 
-static const struct throttle_limit limit = { .n = 5, .window_ms = 600000 };
+static const struct config_rate limit = { .n = 5, .window_ms = 600000 };
 static struct user_throttle *throttle;
 static uint64_t now;
 
@@ -95,7 +95,7 @@ END_TEST
 
 START_TEST(test_limit_holds_for_earlier_failures)
 {
-	const struct throttle_limit strict = { .n = 2, .window_ms = 600000 };
+	const struct config_rate strict = { .n = 2, .window_ms = 600000 };
 
 	fail_times("bob", 2);
 	ck_assert_int_eq(may_try("bob", "192.0.2.1"), 1);

@@ -1,0 +1,276 @@
+"""Too many connections, too slow ones, too few descriptors: those who know
+what they want are served meanwhile."""
+
+import contextlib
+import os
+import resource
+import selectors
+import socket
+import threading
+import time
+
+import accounts
+import harness
+import processes
+from accounts import Matrix
+from client import ASK_NEW, BUSY, Client, context, log_in
+from waiting import in_parallel, wait_until
+
+OLD = "old-secret-0"
+NAMES = tuple(f"virt.{n}" for n in range(8))
+#: connections of the attack, and good clients beside them
+N_SLOW = int(os.environ.get("POPPASSD_TEST_SLOW", "2000"))
+N_GOOD = int(os.environ.get("POPPASSD_TEST_GOOD", "120"))
+PER_CLIENT = 20
+HELLO = bytes.fromhex("16030100f8010000f40303") + bytes(16)
+
+
+def source(n):
+    """An address on loopback."""
+    return f"127.{2 + n // 62500}.{n // 250 % 250}.{n % 250 + 1}"
+
+
+def allow_many_files():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def is_in(port, name, address):
+    with Client(port, "implicit", source=address) as client:
+        return log_in(client, name, OLD) == ASK_NEW
+
+
+class Slow:
+    """
+    Connections that are held open: silent ones, some in the middle of a
+    ClientHello, some inside TLS. All but the silent ones send a byte now and
+    then. One that is closed is made again, if is_stubborn.
+    """
+
+    def __init__(self, port, n, is_stubborn=True):
+        self.port = port
+        self.is_stubborn = is_stubborn
+        self.n_lost = 0
+        self.selector = selectors.DefaultSelector()
+        self.context = context()
+        for i in range(n):
+            self.add(i)
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def add(self, i):
+        with contextlib.suppress(OSError):
+            address = source(i // PER_CLIENT)
+            peer = socket.create_connection(
+                ("127.0.0.1", self.port), 15, source_address=(address, 0)
+            )
+            if i % 3 == 1:
+                peer.send(HELLO)
+            if i % 3 == 2:
+                peer = self.context.wrap_socket(peer)
+            peer.setblocking(False)
+            self.selector.register(peer, selectors.EVENT_READ, i)
+
+    def run(self):
+        while not self.is_over.is_set():
+            for key, _ in self.selector.select(0.2):
+                self.look(key)
+            for key in list(self.selector.get_map().values())[:: 7]:
+                if key.data % 3 != 0:
+                    with contextlib.suppress(OSError):
+                        key.fileobj.send(b"x")
+
+    def look(self, key):
+        with contextlib.suppress(BlockingIOError):
+            try:
+                if key.fileobj.recv(4096):
+                    return
+            except OSError as error:
+                if "not complete" in str(error):
+                    return
+            self.selector.unregister(key.fileobj)
+            key.fileobj.close()
+            self.n_lost += 1
+            if self.is_stubborn:
+                self.add(key.data)
+
+    def stop(self):
+        self.is_over.set()
+        self.thread.join()
+        for key in list(self.selector.get_map().values()):
+            key.fileobj.close()
+        self.selector.close()
+
+
+class LowFiles(harness.Daemon):
+    """Started with few descriptors allowed."""
+
+    def command(self, *arguments):
+        limit = ("prlimit", "--nofile=200:200", "--")
+        return (*limit, *super().command(*arguments))
+
+
+class Flood(harness.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        allow_many_files()
+
+    def serve(self, *directives, kind=harness.Daemon):
+        daemon = kind(
+            Matrix(dict.fromkeys(NAMES, OLD)),
+            listens=("implicit", "starttls"),
+            directives=directives,
+        )
+        self.addCleanup(daemon.remove)
+        self.addCleanup(daemon.stop_if_running)
+        return daemon.start()
+
+    def connect(self, daemon, address, mode="implicit"):
+        client = Client(daemon.port(mode), mode, source=address)
+        self.addCleanup(client.close)
+        return client
+
+    def test_sessions_of_one_address(self):
+        daemon = self.serve("max-sessions-per-client 3")
+        held = [self.connect(daemon, "127.0.0.2") for _ in range(3)]
+        refused = Client(daemon.port("starttls"), source="127.0.0.2")
+        with refused:
+            refused.expect(BUSY)
+            refused.expect_close()
+        with self.assertRaises(OSError):
+            self.connect(daemon, "127.0.0.2")
+        daemon.log.wait_for(r"event=session_refused peer=127.0.0.2 ")
+        self.assertTrue(is_in(daemon.port(), NAMES[0], "127.0.0.3"))
+        held[0].say(b"QUIT", b"200 Bye.")
+        held[0].expect_close()
+        held[0].close()
+        wait_until(
+            lambda: self.gets_greeting(daemon, "127.0.0.2"),
+            "there is room again",
+        )
+
+    def gets_greeting(self, daemon, address):
+        with Client(daemon.port("starttls"), source=address) as client:
+            return client.line() != BUSY
+
+    def test_sessions_of_trusted_clients(self):
+        daemon = self.serve(
+            "max-sessions-per-client 2", "trusted-clients 127.0.0.9"
+        )
+        for _ in range(8):
+            self.connect(daemon, "127.0.0.9")
+        self.connect(daemon, "127.0.0.9").expect_open()
+
+    def test_slow_connections(self):
+        """More of them than there are sessions: everybody who does not
+        dawdle is served."""
+        daemon = self.serve(f"max-sessions-per-client {PER_CLIENT}")
+        slow = Slow(daemon.port(), N_SLOW)
+        self.addCleanup(slow.stop)
+        took = []
+        for batch in range(N_GOOD // len(NAMES)):
+
+            def attempt(name, batch=batch):
+                start = time.monotonic()
+                address = f"127.1.{batch}.{1 + NAMES.index(name)}"
+                is_good = is_in(daemon.port(), name, address)
+                return is_good, time.monotonic() - start
+
+            for is_good, seconds in in_parallel(attempt, NAMES):
+                self.assertTrue(is_good)
+                took.append(seconds)
+        took.sort()
+        print(
+            f"{N_SLOW} slow connections ({slow.n_lost} lost theirs):"
+            f" {len(took)} good clients of {len(took)} served,"
+            f" p50 {took[len(took) // 2] * 1000:.0f} ms,"
+            f" p99 {took[len(took) * 99 // 100] * 1000:.0f} ms,"
+            f" last {took[-1] * 1000:.0f} ms",
+            flush=True,
+        )
+        daemon.log.wait_for(r"event=session_dropped\b")
+        self.assertLess(len(daemon.log.find(r"session_dropped")), 60)
+
+    def test_memory_of_a_session(self):
+        daemon = self.serve("max-sessions 500")
+        if not accounts.is_root():
+            self.skipTest("takes root, to look at net's memory")
+        before = self.resident_kib(daemon)
+        held = [self.connect(daemon, source(i)) for i in range(200)]
+        each = (self.resident_kib(daemon) - before) / len(held)
+        print(f"a session inside TLS takes {each:.0f} KiB", flush=True)
+        self.assertLess(each, 1000 if harness.is_sanitized() else 100)
+
+    def resident_kib(self, daemon):
+        status = processes.status(daemon.net_pid())
+        return int(status["VmRSS"].split()[0])
+
+    def test_trickle_prolongs_nothing(self):
+        """Neither the handshake nor a command nor the session."""
+        daemon = self.serve(
+            "handshake-timeout 2s", "command-timeout 2s", "session-timeout 4s"
+        )
+        hello = socket.create_connection(("127.0.0.1", daemon.port()), 15)
+        hello.send(HELLO)
+        with hello:
+            self.assert_ends(hello, b"\0")
+        command = self.connect(daemon, "127.0.0.1")
+        command.expect_open()  # who has said nothing is not in the log
+        self.assert_ends(command.socket, b"U")
+        session = self.connect(daemon, "127.0.0.1")
+        self.assert_ends(session.socket, b"NOOP\r\n")
+        for what in ("handshake", "command", "session"):
+            daemon.log.wait_for(rf'event=timeout .*reason="{what}"')
+
+    def assert_ends(self, peer, piece):
+        """While pieces go on coming, in a time that no piece prolongs."""
+        peer.settimeout(0.1)
+        end = time.monotonic() + 30
+        with contextlib.suppress(ConnectionError, BrokenPipeError):
+            while time.monotonic() < end:
+                peer.send(piece)
+                with contextlib.suppress(TimeoutError):
+                    if not peer.recv(4096):
+                        return
+            self.fail("still open after 30 s")
+
+    def test_few_descriptors(self):
+        """Fewer sessions than max-sessions, with the reserve that helpers
+        need; when all are in use, accepting pauses and does not spin."""
+        daemon = self.serve("trusted-clients 127.0.0.9", kind=LowFiles)
+        daemon.log.wait_for(r"open files suffice for \d+ sessions")
+        held = [Client(daemon.port("starttls"), source="127.0.0.9")]
+        while self.is_greeted(held[-1]):
+            self.assertLess(len(held), 200)
+            held.append(Client(daemon.port("starttls"), source="127.0.0.9"))
+            self.addCleanup(held[-1].close)
+        daemon.log.wait_for(r"event=accept_paused\b")
+        self.assertGreater(len(held), 20)
+        if accounts.is_root():
+            before = self.cpu_ticks(daemon)
+            held[-1].socket.settimeout(3)
+            with self.assertRaises(TimeoutError):
+                held[-1].line()
+            self.assertLess(self.cpu_ticks(daemon) - before, 50)
+        for client in held[:10]:
+            client.close()
+        held[-1].socket.settimeout(15)
+        self.assertIn(b"poppassd", held[-1].line())
+        self.assertTrue(is_in(daemon.port(), NAMES[0], "127.0.0.2"))
+
+    def is_greeted(self, client):
+        client.socket.settimeout(2)
+        with contextlib.suppress(TimeoutError):
+            return b"poppassd" in client.line()
+        return False
+
+    def cpu_ticks(self, daemon):
+        """Hundredths of a second that net has worked."""
+        with open(f"/proc/{daemon.net_pid()}/stat", encoding="ascii") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+
+if __name__ == "__main__":
+    harness.main()
