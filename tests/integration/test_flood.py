@@ -104,11 +104,18 @@ class Slow:
 
 
 class LowFiles(harness.Daemon):
-    """Started with few descriptors allowed."""
+    """Started with no more descriptors than it asks for: two a session and
+    for one more, one a helper, two listeners, and a reserve of 32."""
+
+    n_files = 2 * (20 + 1) + 4 + 2 + 32
 
     def command(self, *arguments):
-        limit = ("prlimit", "--nofile=200:200", "--")
+        limit = ("prlimit", f"--nofile={self.n_files}:{self.n_files}", "--")
         return (*limit, *super().command(*arguments))
+
+
+class TooLowFiles(LowFiles):
+    n_files = LowFiles.n_files - 1
 
 
 class Flood(harness.TestCase):
@@ -116,11 +123,12 @@ class Flood(harness.TestCase):
     def setUpClass(cls):
         allow_many_files()
 
-    def serve(self, *directives, kind=harness.Daemon):
+    def serve(self, *directives, kind=harness.Daemon, options=""):
         daemon = kind(
             Matrix(dict.fromkeys(NAMES, OLD)),
             listens=("implicit", "starttls"),
             directives=directives,
+            options=options,
         )
         self.addCleanup(daemon.remove)
         self.addCleanup(daemon.stop_if_running)
@@ -153,6 +161,21 @@ class Flood(harness.TestCase):
     def gets_greeting(self, daemon, address):
         with Client(daemon.port("starttls"), source=address) as client:
             return client.line() != BUSY
+
+    def test_sessions_behind_a_proxy(self):
+        """Those of the client that it tells of are counted."""
+        daemon = self.serve(
+            "max-sessions-per-client 2",
+            "proxy-trust 127.0.0.1",
+            options="proxy=yes",
+        )
+        header = b"PROXY TCP4 192.0.2.%d 127.0.0.1 4313 106\r\n"
+        for n, is_served in ((1, 1), (1, 1), (1, 0), (2, 1), (1, 0)):
+            client = Client(daemon.port("starttls"))
+            self.addCleanup(client.close)
+            client.send(header % n)
+            self.assertEqual(client.line() != BUSY, bool(is_served))
+        daemon.log.wait_for(r"event=session_refused peer=192.0.2.1 ")
 
     def test_sessions_of_trusted_clients(self):
         daemon = self.serve(
@@ -235,29 +258,33 @@ class Flood(harness.TestCase):
                         return
             self.fail("still open after 30 s")
 
+    FEW = ("max-sessions 20", "max-helpers 4", "trusted-clients 127.0.0.9")
+
     def test_few_descriptors(self):
-        """Fewer sessions than max-sessions, with the reserve that helpers
-        need; when all are in use, accepting pauses and does not spin."""
-        daemon = self.serve("trusted-clients 127.0.0.9", kind=LowFiles)
-        daemon.log.wait_for(r"open files suffice for \d+ sessions")
-        held = [Client(daemon.port("starttls"), source="127.0.0.9")]
-        while self.is_greeted(held[-1]):
-            self.assertLess(len(held), 200)
-            held.append(Client(daemon.port("starttls"), source="127.0.0.9"))
-            self.addCleanup(held[-1].close)
+        """With all sessions in use there are enough for helpers. Accepting
+        pauses and does not spin."""
+        daemon = self.serve(*self.FEW, kind=LowFiles)
+        held = [self.connect(daemon, "127.0.0.9") for _ in range(20)]
+        waiting = Client(daemon.port("starttls"), source="127.0.0.9")
+        self.addCleanup(waiting.close)
+        self.assertFalse(self.is_greeted(waiting))
         daemon.log.wait_for(r"event=accept_paused\b")
-        self.assertGreater(len(held), 20)
+        for client, name in zip(held, NAMES[:4]):
+            self.assertEqual(log_in(client, name, OLD), ASK_NEW)
         if accounts.is_root():
             before = self.cpu_ticks(daemon)
-            held[-1].socket.settimeout(3)
-            with self.assertRaises(TimeoutError):
-                held[-1].line()
+            self.assertFalse(self.is_greeted(waiting))
             self.assertLess(self.cpu_ticks(daemon) - before, 50)
-        for client in held[:10]:
-            client.close()
-        held[-1].socket.settimeout(15)
-        self.assertIn(b"poppassd", held[-1].line())
-        self.assertTrue(is_in(daemon.port(), NAMES[0], "127.0.0.2"))
+        held[-1].say(b"QUIT", b"200 Bye.")
+        held[-1].expect_close()
+        held[-1].close()
+        waiting.socket.settimeout(15)
+        self.assertIn(b"poppassd", waiting.line())
+
+    def test_too_few_descriptors(self):
+        with self.assertRaises(harness.StartFailure) as caught:
+            self.serve(*self.FEW, kind=TooLowFiles)
+        self.assertIn("open files", caught.exception.text)
 
     def is_greeted(self, client):
         client.socket.settimeout(2)

@@ -25,7 +25,7 @@ PATIENCE_SEC = 120
 
 
 class Throttle(harness.TestCase):
-    def serve(self, *directives):
+    def serve(self, *directives, options=""):
         """A daemon whose PAM stack counts its checks."""
         folder = tempfile.mkdtemp(prefix="poppassd-checks.")
         self.addCleanup(shutil.rmtree, folder)
@@ -41,6 +41,7 @@ class Throttle(harness.TestCase):
                 f"auth optional pam_exec.so quiet {script}\n",
             ),
             listens=("implicit",),
+            options=options,
             directives=(f"fail-delay {FAIL_DELAY_SEC * 1000:.0f}ms",)
             + directives,
         )
@@ -51,9 +52,19 @@ class Throttle(harness.TestCase):
     def n_checks(self):
         return len(glob.glob(os.path.join(self.checks, "check.*")))
 
+    def connect(self, daemon, source):
+        """Directly, or for the source through a proxy."""
+        if daemon.options != "proxy=yes":
+            return Client(daemon.port(), "implicit", source=source)
+        client = Client(daemon.port())
+        client.send(f"PROXY TCP4 {source} 127.0.0.1 4313 106\r\n".encode())
+        client.handshake()
+        client.line()
+        return client
+
     def attempt(self, daemon, name, password, source="127.0.0.1"):
         """The reply to PASS, which never comes early if it is negative."""
-        with Client(daemon.port(), "implicit", source=source) as client:
+        with self.connect(daemon, source) as client:
             start = time.monotonic()
             reply = log_in(client, name, password)
             if reply != ASK_NEW:
@@ -195,6 +206,17 @@ class Throttle(harness.TestCase):
         self.assertTrue(self.attempt(daemon, NAMES[3], OLD, "127.0.0.3"))
         self.assert_gets_in(daemon, NAMES[3], source="127.0.0.2")
 
+    def test_address_is_what_a_proxy_tells(self):
+        daemon = self.serve(
+            "client-failures 3 10m",
+            "proxy-trust 127.0.0.1",
+            options="proxy=yes",
+        )
+        for name in NAMES[:3]:
+            self.guess_wrong(daemon, name, source="192.0.2.1")
+        self.assert_unchecked(daemon, NAMES[3], source="192.0.2.1")
+        self.assertTrue(self.attempt(daemon, NAMES[3], OLD, "192.0.2.2"))
+
     def test_failures_of_an_address_outlive_net(self):
         daemon = self.serve("client-failures 3 10m")
         for name in NAMES[:3]:
@@ -219,9 +241,7 @@ class Throttle(harness.TestCase):
         daemon = self.serve("client-failures 3 10m")
         for name in NAMES[:3]:
             before = self.n_checks()
-            with Client(
-                daemon.port(), "implicit", source="127.0.0.2"
-            ) as client:
+            with self.connect(daemon, "127.0.0.2") as client:
                 client.send(b"USER " + name.encode() + b"\r\n")
                 client.line()
                 client.send(b"PASS " + BAD.encode() + b"\r\n")
