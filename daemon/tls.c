@@ -331,6 +331,8 @@ tls_server_warm_up(struct tls_server *server)
 		if (result == 0 && server->minimum_version <= TLS1_2_VERSION)
 			result = rehearse(set->ctx, ctx, TLS1_2_VERSION);
 	}
+	if (result == 0 && server->clients != NULL)
+		result = tls_clients_warm_up(server->clients);
 	SSL_CTX_free(ctx);
 	return result;
 }

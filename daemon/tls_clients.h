@@ -17,6 +17,10 @@ struct tls_clients;
 struct tls_clients *tls_clients_new(
     const char *pem, size_t len, const char **why);
 
+/* Verifies one of them, for nothing but what OpenSSL and libc load at the first
+ * time (the time zone). 0 or -1 without memory. */
+int tls_clients_warm_up(const struct tls_clients *clients);
+
 /* Has the context verify with them; what it needs it keeps. 0 or -1. */
 int tls_clients_apply(const struct tls_clients *clients, SSL_CTX *ctx);
 

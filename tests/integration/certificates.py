@@ -48,6 +48,7 @@ def _openssl(*arguments):
 _KEY_OPTIONS = {
     "ecdsa": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
     "rsa": ("-newkey", "rsa:2048"),
+    "ed25519": ("-newkey", "ed25519"),
     "short-rsa": ("-newkey", "rsa:1024"),
 }
 
@@ -117,7 +118,15 @@ def authority(name="Test CA", serial=0):
 
 
 @functools.lru_cache(maxsize=None)
-def issue(issuer, subject, *, usage="clientAuth", ca=False, lifetime=None):
+def issue(
+    issuer,
+    subject,
+    *,
+    kind="ecdsa",
+    usage="clientAuth",
+    ca=False,
+    lifetime=None,
+):
     """A client's certificate, or with ca, one that may issue others. subject
     is as openssl's -subj takes it, in UTF-8."""
     folder = tempfile.mkdtemp(dir=_folder().name)
@@ -138,7 +147,7 @@ def issue(issuer, subject, *, usage="clientAuth", ca=False, lifetime=None):
             + "[issuer]\nbasicConstraints = critical,CA:true\n"
         )
     _openssl(
-        *("req", "-new", *_KEY_OPTIONS["ecdsa"], "-nodes", "-utf8"),
+        *("req", "-new", *_KEY_OPTIONS[kind], "-nodes", "-utf8"),
         *("-keyout", key, "-out", request, "-subj", subject),
     )
     _openssl(

@@ -99,6 +99,18 @@ class Choice(Asked):
                             r'O=Example" user="virt\.user"',
                         )
 
+    def test_kinds_of_keys(self):
+        for kind in ("rsa", "ed25519"):
+            for version in VERSIONS:
+                with self.subTest(kind, version=version):
+                    certificate = certificates.issue(
+                        self.ca, f"/CN={kind}", kind=kind
+                    )
+                    client = self.connect("required", certificate, version)
+                    self.assertIn(
+                        f'certificate="CN={kind}"', self.log_in(client)
+                    )
+
     def test_none(self):
         for choice in ("off", "optional"):
             for version in VERSIONS:
