@@ -88,6 +88,24 @@ listen_unix_check(const struct config *config, struct config_errors *errors)
 	}
 }
 
+/* Clients send passwords to whoever has the name: it must stay ours. */
+static int
+check_folder(const struct config_listen *listen, struct config_errors *errors)
+{
+	char folder[sizeof(((struct socket_file *)NULL)->path)];
+	struct stat st;
+
+	wire_string_set(folder, sizeof(folder), path_of(listen));
+	*(strrchr(folder, '/') + 1) = '\0';
+	if (stat(folder, &st) == -1)
+		return fail(errors, listen, strerror(errno), folder_advice);
+	if ((st.st_mode & S_IWOTH) == 0 || (st.st_mode & S_ISVTX) != 0)
+		return 0;
+	return fail(errors, listen,
+	    "everybody can write to its folder, and put another socket there",
+	    "; chmod o-w the folder");
+}
+
 enum occupant {
 	OCCUPANT_NONE,
 	OCCUPANT_STALE,   /* a socket that nobody serves */
@@ -202,7 +220,8 @@ listen_unix_open(const struct config_listen *listen, struct socket_file **file,
 	int fd;
 
 	*file = NULL;
-	if (make_room(listen, errors) == -1)
+	if (check_folder(listen, errors) == -1 ||
+	    make_room(listen, errors) == -1)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd == -1)

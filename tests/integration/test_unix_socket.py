@@ -381,6 +381,14 @@ class File(Local):
         self.listen(daemon, "")
         self.assert_refused(daemon, "the folder must be there")
 
+    def test_folder_that_everybody_can_write_to(self):
+        daemon = self.make()
+        os.chmod(daemon.folder, 0o777)
+        self.assert_refused(daemon, "chmod o-w the folder")
+        os.chmod(daemon.folder, 0o1777)
+        daemon.start()
+        self.connect().expect_open()
+
     def test_unknown_owner_and_group(self):
         for option in ("owner", "group"):
             daemon = self.make(options=f"{option}=no-such-name")
