@@ -4,14 +4,11 @@
  */
 #include "daemon/confine.h"
 
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdint.h>
@@ -22,7 +19,10 @@
 #include <unistd.h>
 
 #include <cap-ng.h>
-#include <seccomp.h>
+
+#include "common/log.h"
+#include "daemon/filter.h"
+#include "daemon/landlock.h"
 
 static int
 started_as_root(void)
@@ -123,109 +123,6 @@ fail_if_root_comes_back(void)
 		fatal(EX_SOFTWARE, "confine: capabilities are left");
 }
 
-/* What serving takes and nothing else; found by strace over the tests, but for
- * what only some machines show: where the clock is none that user space can
- * read, the time is asked for by system calls. */
-static const int allowed[] = { SCMP_SYS(read), SCMP_SYS(write),
-	SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(sendto),
-	SCMP_SYS(sendmsg), SCMP_SYS(accept4), SCMP_SYS(shutdown),
-	SCMP_SYS(close), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
-	SCMP_SYS(epoll_ctl), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
-	SCMP_SYS(getsockopt), SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap),
-	SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(time),
-	SCMP_SYS(getrandom), SCMP_SYS(getpid), SCMP_SYS(futex),
-	SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
-	SCMP_SYS(exit_group) };
-
-struct checked_call {
-	int call;
-	struct scmp_arg_cmp argument;
-};
-
-static const struct checked_call checked[] = {
-	{ SCMP_SYS(mmap),
-	    { .arg = 2,
-		.op = SCMP_CMP_MASKED_EQ,
-		.datum_a = PROT_EXEC,
-		.datum_b = 0 } },
-	{ SCMP_SYS(madvise),
-	    { .arg = 2, .op = SCMP_CMP_EQ, .datum_a = MADV_DONTNEED } },
-	{ SCMP_SYS(fcntl),
-	    { .arg = 1, .op = SCMP_CMP_EQ, .datum_a = F_GETFL } },
-	{ SCMP_SYS(fcntl),
-	    { .arg = 1, .op = SCMP_CMP_EQ, .datum_a = F_SETFL } },
-	{ SCMP_SYS(setsockopt),
-	    { .arg = 1, .op = SCMP_CMP_EQ, .datum_a = IPPROTO_TCP } },
-};
-
-#ifdef POPPASSD_SANITIZE
-/* The sanitizers' runtime needs these to report and to end; they fail where
- * failing is enough. */
-static const int sanitizer_allowed[] = { SCMP_SYS(mmap), SCMP_SYS(mprotect),
-	SCMP_SYS(madvise), SCMP_SYS(sigaltstack), SCMP_SYS(gettid),
-	SCMP_SYS(sched_yield), SCMP_SYS(rt_sigaction), SCMP_SYS(prctl) };
-static const int sanitizer_failed[] = { SCMP_SYS(openat), SCMP_SYS(readlink),
-	SCMP_SYS(readlinkat), SCMP_SYS(clone), SCMP_SYS(clone3),
-	SCMP_SYS(newfstatat), SCMP_SYS(pipe2), SCMP_SYS(pipe) };
-
-static int
-allow_sanitizer(scmp_filter_ctx filter)
-{
-	int failed = 0;
-
-	for (size_t i = 0; i < sizeof(sanitizer_allowed) / sizeof(int); i++)
-		failed |= seccomp_rule_add(
-		    filter, SCMP_ACT_ALLOW, sanitizer_allowed[i], 0);
-	for (size_t i = 0; i < sizeof(sanitizer_failed) / sizeof(int); i++)
-		failed |= seccomp_rule_add(
-		    filter, SCMP_ACT_ERRNO(EPERM), sanitizer_failed[i], 0);
-	return failed;
-}
-
-/* LeakSanitizer stops the process with ptrace, which a confined process cannot
- * allow; leaks in net are looked for in the unit tests of its modules. */
-int __lsan_is_turned_off(void);
-
-int
-__lsan_is_turned_off(void)
-{
-	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
-}
-#else
-static int
-allow_sanitizer(scmp_filter_ctx filter)
-{
-	(void)filter;
-	return 0;
-}
-#endif
-
-static void
-install_seccomp(void)
-{
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int failed = 0;
-
-	if (filter == NULL)
-		fatal(EX_OSERR, "confine: seccomp: cannot make a filter");
-	for (size_t i = 0; i < sizeof(allowed) / sizeof(*allowed); i++)
-		failed |=
-		    seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-	for (size_t i = 0; i < sizeof(checked) / sizeof(*checked); i++)
-		failed |= seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
-		    checked[i].call, 1, &checked[i].argument);
-	failed |= allow_sanitizer(filter);
-	if (failed != 0)
-		fatal(EX_OSERR, "confine: seccomp: a rule was refused");
-	failed = seccomp_load(filter);
-	if (failed != 0)
-		fatal(EX_OSERR,
-		    "confine: seccomp: %s; the kernel needs "
-		    "CONFIG_SECCOMP_FILTER",
-		    strerror(-failed));
-	seccomp_release(filter);
-}
-
 void
 confine_net(const struct config *config, unsigned n_files)
 {
@@ -240,7 +137,9 @@ confine_net(const struct config *config, unsigned n_files)
 	limit_resources(n_files);
 	/* A log line to a file is lost then; that is not worth dying for. */
 	(void)signal(SIGXFSZ, SIG_IGN);
-	install_seccomp();
+	if (landlock_restrict() == -1)
+		fatal(EX_OSERR, "confine: Landlock: %s", strerror(errno));
+	filter_net();
 }
 
 /* What the monitor uses itself, then what it hands on to helpers. */
@@ -281,6 +180,10 @@ keep_capabilities(const unsigned *list, size_t n, int with_dac_override)
 void
 confine_monitor(void)
 {
+	filter_monitor();
+	if (landlock_version() == 0)
+		log_message(LOG_LEVEL_DEBUG,
+		    "confine: this kernel has no Landlock; net goes without");
 	if (!started_as_root())
 		return;
 	if (keep_capabilities(monitor_capabilities,

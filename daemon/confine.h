@@ -13,15 +13,17 @@
  * Started as root: the user of the configuration, no supplementary groups, an
  * empty folder without a name as root, no capabilities. Always: no_new_privs,
  * not dumpable, RLIMIT_NPROC, RLIMIT_FSIZE and RLIMIT_CORE of zero,
- * RLIMIT_NOFILE of n_files, a seccomp allow-list that kills. Then tries to undo
- * it, and fails if that works. Any failure is fatal(): it returns only from
- * inside the sandbox.
+ * RLIMIT_NOFILE of n_files, Landlock where the kernel has it, a seccomp
+ * allow-list that kills. What could be undone is tried, and must fail. Any
+ * failure is fatal(): it returns only from inside the sandbox.
  */
 void confine_net(const struct config *config, unsigned n_files);
 
-/* Monitor only: keeps the capabilities that it and its helpers use and drops
- * the others from every set. Does nothing if not started as root; fatal() on
- * failure. */
+/*
+ * Monitor only: a filter of system calls that its children inherit, see
+ * filter_monitor(). Then keeps the capabilities that it and its helpers use and
+ * drops the others from every set, if started as root. fatal() on failure.
+ */
 void confine_monitor(void);
 
 /*

@@ -25,7 +25,7 @@ NEW = "new-secret-1"
 ACCOUNTS = {"virt.user": OLD, "victim": OLD, "bystander": OLD}
 #: those that the liar asks for and that the policy lets through
 ADMITTED = {"virt.user", "victim"}
-DEFAULT_LIVES = 40 if harness.is_sanitized() else 1000
+DEFAULT_LIVES = 40 if harness.is_sanitized() else 500
 N_LIVES = int(os.environ.get("POPPASSD_LIVES", DEFAULT_LIVES))
 SEED = int(os.environ.get("POPPASSD_SEED", time.time()))
 #: libevent's and the allocator's own growth

@@ -45,10 +45,16 @@ def ids(status, name):
 class Net:
     """What is true of net however it was started."""
 
+    def assert_filters(self, status, number):
+        """The monitor's, which all inherit, and net's own."""
+        self.assertEqual(status["Seccomp"], "2", "no filter")
+        if "Seccomp_filters" in status:  # Linux 5.9
+            self.assertEqual(status["Seccomp_filters"], str(number))
+
     def assert_sandbox(self, net):
         status = processes.status(net)
         self.assertEqual(status["NoNewPrivs"], "1")
-        self.assertEqual(status["Seccomp"], "2", "no filter")
+        self.assert_filters(status, 2)
         for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
             self.assertEqual(status[name], NONE, name)
         with open(f"/proc/{net}/limits", encoding="ascii") as file:
@@ -91,6 +97,8 @@ class AsRoot(Net, harness.TestCase):
         self.assertEqual(status["CapBnd"], mask(MONITOR_MAY))
         self.assertEqual(status["CapInh"], NONE)
         self.assertEqual(status["CapAmb"], NONE)
+        self.assertEqual(status["NoNewPrivs"], "0")
+        self.assert_filters(status, 1)
 
     def test_net(self):
         net = self.daemon.net_pid()
@@ -137,6 +145,7 @@ class AsRoot(Net, harness.TestCase):
         groups = set(map(int, status["Groups"].split()))
         self.assertEqual(groups, set(os.getgrouplist("alice", user.pw_gid)))
         self.assertEqual(status["NoNewPrivs"], "1")
+        self.assert_filters(status, 1)
         may = set(HELPER_MAY)
         if os.path.exists("/run/faillock"):
             may.add("DAC_OVERRIDE")
@@ -238,7 +247,13 @@ class NotAsRoot(Net, harness.TestCase):
         else:
             status = processes.status(net)
             self.assertEqual(status["NoNewPrivs"], "1")
-            self.assertEqual(status["Seccomp"], "2")
+            self.assert_filters(status, 2)
+
+    def test_monitor(self):
+        """Without privilege a filter takes no_new_privs."""
+        status = processes.status(self.daemon.process.pid)
+        self.assertEqual(status["NoNewPrivs"], "1")
+        self.assert_filters(status, 1)
 
     def test_serves(self):
         self.backend.set_passwords({"virt.user": OLD})

@@ -198,8 +198,8 @@ peer_start(const char *directives)
 	ck_assert_ptr_nonnull(peer.client_ctx);
 }
 
-int
-peer_wait_exit(void)
+static int
+wait_end(void)
 {
 	const int64_t until = peer_now_ms() + WAIT_MS;
 	int status;
@@ -216,8 +216,25 @@ peer_wait_exit(void)
 	ck_assert_msg(peer_now_ms() < until, "net: did not end");
 	ck_assert_int_eq(waitpid(peer.pid, &status, 0), peer.pid);
 	peer.pid = 0;
+	return status;
+}
+
+int
+peer_wait_exit(void)
+{
+	int status = wait_end();
+
 	ck_assert(WIFEXITED(status));
 	return WEXITSTATUS(status);
+}
+
+int
+peer_wait_death(void)
+{
+	int status = wait_end();
+
+	ck_assert(WIFSIGNALED(status));
+	return WTERMSIG(status);
 }
 
 void

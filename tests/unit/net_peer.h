@@ -18,6 +18,9 @@ void peer_start(const char *directives);
 /* Waits for its end and returns the exit status. */
 int peer_wait_exit(void);
 
+/* Waits for its end and returns the signal that it died of. */
+int peer_wait_death(void);
+
 /* Kills what is left; for a test's teardown. */
 void peer_clean_up(void);
 
