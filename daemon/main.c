@@ -83,11 +83,27 @@ run_help(const char *path)
 	return EX_OK;
 }
 
+/* Not realpath(): conf.d is beside the name that was given, also if that is a
+ * link. */
+static char *
+absolute_path(const char *path)
+{
+	char *folder, *absolute = NULL;
+
+	if (*path == '/')
+		return strdup(path);
+	folder = getcwd(NULL, 0);
+	if (folder != NULL && asprintf(&absolute, "%s/%s", folder, path) == -1)
+		absolute = NULL;
+	free(folder);
+	return absolute;
+}
+
 /* The monitor changes to / and reads the file again at each reload. */
 static int
 run_daemon(const char *path)
 {
-	char *absolute = realpath(path, NULL);
+	char *absolute = access(path, F_OK) == 0 ? absolute_path(path) : NULL;
 	int status;
 
 	if (absolute == NULL) {

@@ -93,6 +93,18 @@ class Check(Configured):
         os.unlink(self.daemon.config)
         self.assert_refused(self.daemon.config)
 
+    def test_conf_d_beside_a_link(self):
+        """Looked for in one place, whatever the program is asked to do."""
+        folder = self.daemon.path("conf.d")
+        os.mkdir(folder)
+        with open(folder + "/x.conf", "w", encoding="ascii") as file:
+            file.write("no-such-directive\n")
+        os.mkdir(self.daemon.path("elsewhere"))
+        target = self.daemon.path("elsewhere/poppassd.conf")
+        os.rename(self.daemon.config, target)
+        os.symlink(target, self.daemon.config)
+        self.assert_refused("conf.d/x.conf:1: ", "no-such-directive")
+
     def test_writable_by_others(self):
         os.chmod(self.daemon.config, 0o666)
         self.assert_refused(self.daemon.config, "chmod go-w")
