@@ -56,15 +56,13 @@ on_ready(void *context, const void *message, int passed_fd)
 	return WIRE_OK;
 }
 
-/* It becomes PAM_RHOST, and modules hand that to scripts. */
+/* It becomes PAM_RHOST, and modules hand that to scripts; and it is what the
+ * lists of networks are asked for. */
 static int
 address_ok(const char *address, size_t size)
 {
-	static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyz"
-				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ.:%_-";
-
 	return wire_string_ok(address, size) &&
-	    address[strspn(address, allowed)] == '\0';
+	    (*address == '\0' || cidr_is_peer(address));
 }
 
 static int
@@ -73,7 +71,7 @@ origin_ok(const struct wire_origin *origin)
 	return address_ok(origin->address, sizeof(origin->address)) &&
 	    wire_string_ok(origin->listener, sizeof(origin->listener)) &&
 	    wire_string_ok(origin->tls, sizeof(origin->tls)) &&
-	    wire_string_ok(origin->proxy, sizeof(origin->proxy)) &&
+	    address_ok(origin->proxy, sizeof(origin->proxy)) &&
 	    wire_string_ok(origin->certificate, sizeof(origin->certificate));
 }
 
@@ -85,7 +83,7 @@ on_admit_request(void *context, const void *message, int passed_fd)
 
 	(void)passed_fd;
 	if (!origin_ok(&request->origin) ||
-	    !cidr_is_peer(request->origin.address) ||
+	    request->origin.address[0] == '\0' ||
 	    !wire_string_ok(request->user, sizeof(request->user)) ||
 	    request->user[0] == '\0')
 		return WIRE_BAD;

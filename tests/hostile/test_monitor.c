@@ -245,7 +245,7 @@ make_origin(struct wire_origin *origin)
 	    origin->address, sizeof(origin->address), "2001:db8::1");
 	abuse_name(origin->listener, sizeof(origin->listener));
 	abuse_name(origin->tls, sizeof(origin->tls));
-	abuse_name(origin->proxy, sizeof(origin->proxy));
+	wire_string_set(origin->proxy, sizeof(origin->proxy), "192.0.2.7");
 	abuse_name(origin->certificate, sizeof(origin->certificate));
 	origin->port = (uint16_t)abuse_random();
 }
@@ -351,11 +351,24 @@ misdirect(int is_serving)
 static void
 forge_address(void)
 {
+	static const char *const forged[] = { "", "192.0.2.1;reboot #",
+		"nowhere", "192.0.2.0/24", "unix:/run/webmail.sock",
+		"fe80::1%eth0" };
+	struct ctl_admit_request *m = (void *)message.bytes;
+	const char *address = forged[abuse_below((uint32_t)N_OF(forged))];
+
+	make_request();
+	wire_string_set(m->origin.address, sizeof(m->origin.address), address);
+}
+
+static void
+forge_proxy(void)
+{
 	struct ctl_admit_request *m = (void *)message.bytes;
 
 	make_request();
 	wire_string_set(
-	    m->origin.address, sizeof(m->origin.address), "192.0.2.1;reboot #");
+	    m->origin.proxy, sizeof(m->origin.proxy), "peer=192.0.2.1");
 }
 
 static void
@@ -379,7 +392,7 @@ name_no_event(void)
 static void
 misbehave(int is_serving)
 {
-	switch (abuse_below(8)) {
+	switch (abuse_below(9)) {
 	case 0:
 	case 1:
 		misdirect(is_serving);
@@ -401,6 +414,9 @@ misbehave(int is_serving)
 	case 6:
 		make_ready();
 		abuse_spoil(&message, NULL, 0);
+		break;
+	case 7:
+		forge_proxy();
 		break;
 	default:
 		make_request();
