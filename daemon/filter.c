@@ -73,6 +73,8 @@ struct checked_call {
 static const struct checked_call checked[] = {
 	{ SCMP_SYS(fcntl), { EQUALS(1, F_SETFL) }, 1 },
 	{ SCMP_SYS(futex), { MASKED(1, FUTEX_COMMAND, FUTEX_WAKE) }, 1 },
+	{ SCMP_SYS(getsockopt),
+	    { EQUALS(1, SOL_SOCKET), EQUALS(2, SO_PEERCRED) }, 2 },
 	/* Memory is never code. */
 	{ SCMP_SYS(mmap),
 	    { MASKED(2, PROT_EXEC, 0),

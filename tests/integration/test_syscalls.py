@@ -72,10 +72,15 @@ class Strace:
 )
 class Syscalls(harness.TestCase):
     def test_list_is_what_net_uses(self):
-        daemon = self.start_daemon(
+        daemon = harness.Daemon(
             Matrix(USERS),
             directives=["fail-delay 100ms", "command-timeout 2s"],
         )
+        self.addCleanup(daemon.remove)
+        self.addCleanup(daemon.stop_if_running)
+        daemon.more.append(f'listen "unix:{daemon.path("socket")}"')
+        daemon.write_config()
+        daemon.start()
         strace = Strace(daemon.net_pid(), daemon.path("strace"))
         self.addCleanup(strace.wait)
         self.use(daemon)
@@ -103,6 +108,9 @@ class Syscalls(harness.TestCase):
             with Client(daemon.port(), "implicit", tls=tls) as client:
                 client.say(b"QUIT", b"200 Bye.")
                 client.expect_close()
+        with Client(daemon.path("socket"), "local") as client:
+            client.say(b"QUIT", b"200 Bye.")
+            client.expect_close()
         self.end_badly(daemon)
         replies = in_parallel(
             lambda user: change(daemon.port(), user, OLD, NEW)[0], list(USERS)
