@@ -8,6 +8,7 @@ import subprocess
 import unittest
 
 import accounts
+import certificates
 import harness
 from accounts import Matrix
 from client import CHANGED, WRONG, Client, change, context
@@ -74,11 +75,18 @@ class Syscalls(harness.TestCase):
     def test_list_is_what_net_uses(self):
         daemon = harness.Daemon(
             Matrix(USERS),
+            options="client-cert=optional",
             directives=["fail-delay 100ms", "command-timeout 2s"],
         )
         self.addCleanup(daemon.remove)
         self.addCleanup(daemon.stop_if_running)
-        daemon.more.append(f'listen "unix:{daemon.path("socket")}"')
+        self.proxied = harness.free_port()
+        daemon.more += [
+            f'listen "unix:{daemon.path("socket")}"',
+            f"listen 127.0.0.1:{self.proxied} proxy=yes",
+            "proxy-trust 127.0.0.1",
+            f'tls-client-ca "{certificates.authority().path}"',
+        ]
         daemon.write_config()
         daemon.start()
         strace = Strace(daemon.net_pid(), daemon.path("strace"))
@@ -103,14 +111,21 @@ class Syscalls(harness.TestCase):
             self.assertEqual(reply, CHANGED)
             reply, _ = change(port, "virt.user0", "wrong-secret", NEW, mode)
             self.assertEqual(reply, WRONG)
+        shown = certificates.issue(certificates.authority(), "/CN=webmail")
         for version in VERSIONS:
             tls = context(version=version)
+            tls.load_cert_chain(shown.path, shown.key)
             with Client(daemon.port(), "implicit", tls=tls) as client:
                 client.say(b"QUIT", b"200 Bye.")
                 client.expect_close()
         with Client(daemon.path("socket"), "local") as client:
             client.say(b"QUIT", b"200 Bye.")
             client.expect_close()
+        with Client(self.proxied) as client:
+            client.send(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 106\r\n")
+            client.handshake()
+            client.line()
+            client.expect_open()
         self.end_badly(daemon)
         replies = in_parallel(
             lambda user: change(daemon.port(), user, OLD, NEW)[0], list(USERS)
@@ -150,7 +165,9 @@ class Syscalls(harness.TestCase):
             "listed, and nothing uses them",
         )
         for name, rest in unseen:
-            self.assertRegex(rest, r",\s+/\* .+ \*/", f"{name}: why is it there?")
+            self.assertRegex(
+                rest, r",\s+/\* .+ \*/", f"{name}: why is it there?"
+            )
 
 
 if __name__ == "__main__":
