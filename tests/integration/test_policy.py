@@ -134,7 +134,7 @@ class Accounts(Decides):
     def test_virtual_users_run_as_their_account(self):
         """The helper's real uid, while a module holds it."""
         run("useradd", "--system", "--no-log-init", "-M", "vmail")
-        self.addCleanup(run, "userdel", "vmail")
+        self.addCleanup(run, "userdel", "--force", "vmail")
         fifo = Fifo("auth:virt@example.org")
         self.addCleanup(fifo.remove)
         backend = Matrix(
