@@ -10,6 +10,7 @@ import glob
 import os
 import subprocess
 import sys
+import threading
 import unittest
 
 SERVICE = "poppassd"
@@ -146,8 +147,12 @@ _libcrypt.crypt.restype = ctypes.c_char_p
 _libcrypt.crypt_gensalt.restype = ctypes.c_char_p
 
 
+_libcrypt_lock = threading.Lock()  # crypt(3) has one buffer
+
+
 def crypt(password, setting):
-    return _libcrypt.crypt(_bytes(password), setting)
+    with _libcrypt_lock:
+        return _libcrypt.crypt(_bytes(password), setting)
 
 
 def new_hash(password):
