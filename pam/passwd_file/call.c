@@ -61,6 +61,7 @@ call_new(pam_handle_t *pam, int argc, const char **argv, int *code)
 		return NULL;
 	c->pam = pam;
 	c->store.dir_fd = c->store.lock_fd = c->store.data_fd = -1;
+	c->store.watch = -1;
 	if (options_parse(&c->options, argc, argv, &c->complaint) == -1) {
 		*code = call_report(c);
 		call_free(c);
@@ -133,10 +134,15 @@ call_find_entry(struct call *c)
 int
 call_look_up(struct call *c)
 {
+	int result;
+
 	if (call_find_file(c) == -1 ||
 	    store_read(&c->store, &c->complaint) == -1)
 		return -1;
-	return call_find_entry(c);
+	result = call_find_entry(c);
+	/* Writers wait neither for a hash nor for somebody who types. */
+	store_release(&c->store);
+	return result;
 }
 
 void

@@ -155,6 +155,8 @@ change(struct call *c, const char *checked, const char *password)
 		result = -1;
 	else
 		result = store_field(c, checked, field);
+	/* Nobody waits for a line in the log. */
+	store_close(&c->store);
 	explicit_bzero(field, sizeof(field));
 	return result;
 }

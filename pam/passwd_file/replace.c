@@ -3,6 +3,7 @@
  * privilege of the program that loads the module, and as the folder's owner.
  */
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/types.h>
 #include <sys/xattr.h>
 #include <errno.h>
@@ -18,9 +19,11 @@
 #include "pam/passwd_file/actor.h"
 #include "pam/passwd_file/lock.h"
 #include "pam/passwd_file/store.h"
+#include "pam/passwd_file/watch.h"
 
 #define COPY_SIZE      (256 * 1024)
 #define HAND_OVER_MS   1000
+#define CLOSE_WAIT_MS  200
 #define HAND_OVER_STEP 2
 #define LET_GO_MS      5 /* for who waits to get the lock, and not we again */
 
@@ -28,6 +31,7 @@
 struct successor {
 	char name[NAME_MAX + 16];
 	int fd;
+	int folder_fd; /* for fsync(): store's own is for its path alone */
 };
 
 static int
@@ -176,6 +180,10 @@ static int
 create(struct successor *new, const struct store *s)
 {
 	(void)snprintf(new->name, sizeof(new->name), ".%s.tmp", s->name);
+	new->folder_fd =
+	    openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (new->folder_fd == -1)
+		return -1;
 	if (unlinkat(s->dir_fd, new->name, 0) == -1 && errno != ENOENT)
 		return -1;
 	new->fd = openat(s->dir_fd, new->name,
@@ -213,29 +221,6 @@ is_untouched(const struct store *s)
 	    named.st_dev == st.st_dev && named.st_ino == st.st_ino;
 }
 
-/*
- * Roundcube's driver waits for the lock of the file that it has opened, then
- * reads that and writes it to the name. One that came to wait in the last
- * moment has opened what is the old file now: it is to find the new text there,
- * and nobody gets the lock on the new file before it is done.
- */
-static void
-hand_over(struct store *s, const struct successor *new)
-{
-	const uint64_t deadline = lock_now_ms() + HAND_OVER_MS;
-	struct stat st;
-
-	if (!lock_is_wanted(s->data_fd) || fstat(new->fd, &st) == -1)
-		return;
-	if (lseek(s->data_fd, 0, SEEK_SET) == -1 ||
-	    copy(new->fd, 0, st.st_size, s->data_fd) == -1 ||
-	    ftruncate(s->data_fd, st.st_size) == -1)
-		return;
-	(void)flock(s->data_fd, LOCK_UN);
-	while (lock_is_wanted(s->data_fd) && lock_now_ms() < deadline)
-		lock_pause(HAND_OVER_STEP);
-}
-
 static enum store_result
 failed(const struct store *s, const char *what, struct complaint *complaint)
 {
@@ -243,34 +228,29 @@ failed(const struct store *s, const char *what, struct complaint *complaint)
 	return STORE_FAILED;
 }
 
-/* Whoever waits for the old file's lock now would get it when it is no more
- * than a file without a name: let them go first. */
+/*
+ * Roundcube's driver opens the file, waits for its lock, and then reads what it
+ * has opened and writes it to the name. Whoever is on that way would write the
+ * old text over the new one: let them go first.
+ */
+static int
+somebody_is_at_it(const struct store *s)
+{
+	return !is_untouched(s) || (watch_take(s->watch) & IN_OPEN) != 0 ||
+	    lock_is_wanted(s->data_fd);
+}
+
 static enum store_result
 put_in_place(
     struct store *s, const struct successor *new, struct complaint *complaint)
 {
-	if (!is_untouched(s) || lock_is_wanted(s->data_fd))
+	if (somebody_is_at_it(s))
 		return STORE_CHANGED;
 	if (flock(new->fd, LOCK_EX | LOCK_NB) == -1)
 		return failed(s, "cannot lock the new file", complaint);
 	if (renameat(s->dir_fd, new->name, s->dir_fd, s->name) == -1)
 		return failed(s, "cannot rename the new file", complaint);
 	return STORE_REPLACED;
-}
-
-/* A folder opened for its path alone cannot be synced. */
-static int
-sync_folder(const struct store *s)
-{
-	const int fd =
-	    openat(s->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result;
-
-	if (fd == -1)
-		return -1;
-	result = fsync(fd);
-	(void)close(fd);
-	return result;
 }
 
 static enum store_result
@@ -285,11 +265,16 @@ replace(struct store *s, struct successor *new, off_t at, size_t len,
 		result = failed(s, "cannot write the new file", complaint);
 	else
 		result = put_in_place(s, new, complaint);
-	if (result != STORE_REPLACED) {
+	if (result != STORE_REPLACED)
 		(void)unlinkat(s->dir_fd, new->name, 0);
-		return result;
-	}
-	if (sync_folder(s) == 0)
+	return result;
+}
+
+static enum store_result
+sync_folder(const struct store *s, const struct successor *new,
+    struct complaint *complaint)
+{
+	if (fsync(new->folder_fd) == 0)
 		return STORE_REPLACED;
 	(void)complain(complaint, PAM_AUTHTOK_ERR,
 	    "The password was changed, but a power failure may undo it.",
@@ -298,22 +283,65 @@ replace(struct store *s, struct successor *new, off_t at, size_t len,
 	return STORE_FAILED;
 }
 
+/* The text of the new file, for who has opened the old one. */
+static int
+copy_back(const struct store *s, const struct successor *new)
+{
+	struct stat st;
+
+	return lseek(s->data_fd, 0, SEEK_SET) == 0 &&
+		fstat(new->fd, &st) == 0 &&
+		copy(new->fd, 0, st.st_size, s->data_fd) == 0 &&
+		ftruncate(s->data_fd, st.st_size) == 0
+	    ? 0
+	    : -1;
+}
+
+/*
+ * One that came in the very last moment has opened what is the old file now: it
+ * is to find the new text there, and nobody gets the lock on the new file
+ * before it is done. One that does not want the lock may keep the file open, as
+ * Dovecot does: it is not waited for as long.
+ */
+static void
+hand_over(const struct store *s, const struct successor *new)
+{
+	int is_open = (watch_take(s->watch) & IN_OPEN) != 0;
+	const int is_wanted = lock_is_wanted(s->data_fd);
+	const uint64_t deadline =
+	    lock_now_ms() + (is_wanted ? HAND_OVER_MS : CLOSE_WAIT_MS);
+
+	if ((!is_open && !is_wanted) || copy_back(s, new) == -1)
+		return;
+	(void)flock(s->data_fd, LOCK_UN);
+	while ((is_open || lock_is_wanted(s->data_fd)) &&
+	    lock_now_ms() < deadline) {
+		lock_pause(HAND_OVER_STEP);
+		if ((watch_take(s->watch) & IN_CLOSE) != 0)
+			is_open = 0;
+	}
+}
+
 enum store_result
 store_replace(struct store *store, off_t at, size_t len, const char *field,
     struct complaint *complaint)
 {
 	const uid_t before = actor_become(store->dir_owner);
-	struct successor new = { .fd = -1 };
+	struct successor new = { .fd = -1, .folder_fd = -1 };
 	enum store_result result;
 
 	result = replace(store, &new, at, len, field, complaint);
 	actor_return(before);
-	if (result == STORE_REPLACED)
+	if (result == STORE_REPLACED) {
+		result = sync_folder(store, &new, complaint);
 		hand_over(store, &new);
+	}
 	if (result == STORE_CHANGED) {
 		(void)flock(store->data_fd, LOCK_UN);
 		lock_pause(LET_GO_MS);
 	}
+	if (new.folder_fd != -1)
+		(void)close(new.folder_fd);
 	if (new.fd != -1)
 		(void)close(new.fd);
 	return result;

@@ -15,6 +15,7 @@
 
 #include "pam/passwd_file/actor.h"
 #include "pam/passwd_file/lock.h"
+#include "pam/passwd_file/watch.h"
 
 #define READ_WAIT_MS  1000
 #define WRITE_WAIT_MS 5000
@@ -30,11 +31,20 @@ forget(int *fd)
 }
 
 void
+store_release(struct store *store)
+{
+	forget(&store->data_fd);
+	forget(&store->watch);
+}
+
+void
 store_close(struct store *store)
 {
+	/* The watch comes last: its end takes the kernel some milliseconds. */
 	forget(&store->data_fd);
 	forget(&store->lock_fd);
 	forget(&store->dir_fd);
+	forget(&store->watch);
 }
 
 /* Not there, and of a user's making: then there is no such user. */
@@ -151,7 +161,7 @@ store_open(struct store *store, const char *path, size_t fixed_len,
 	const char *rest;
 
 	memset(store, 0, sizeof(*store));
-	store->dir_fd = store->lock_fd = store->data_fd = -1;
+	store->dir_fd = store->lock_fd = store->data_fd = store->watch = -1;
 	store->is_users = path[fixed_len] != '\0';
 	(void)snprintf(store->path, sizeof(store->path), "%s", path);
 	rest = open_fixed_folder(store, fixed_len);
@@ -200,7 +210,7 @@ open_data(struct store *s, int flags)
 	struct stat st;
 	uid_t before;
 
-	forget(&s->data_fd);
+	store_release(s);
 	s->data_fd = open_as(s, s->dir_owner, flags);
 	if (s->data_fd != -1 || errno != EACCES)
 		return s->data_fd == -1 ? -1 : 0;
@@ -228,40 +238,57 @@ is_current(struct store *s)
 	return is_same;
 }
 
+static int
+open_beside(const struct store *s, int flags)
+{
+	const uid_t before = actor_become(s->dir_owner);
+	char name[NAME_MAX + 16];
+	int fd;
+
+	(void)snprintf(name, sizeof(name), ".%s.lock", s->name);
+	fd = openat(
+	    s->dir_fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	actor_return(before);
+	return fd;
+}
+
+/* Between two writers of ours, so that they see in their watch only those who
+ * know nothing of us. */
+static int
+open_between_writers(struct store *s)
+{
+	const uint64_t deadline = lock_now_ms() + READ_WAIT_MS;
+	int lock_fd = open_beside(s, O_RDONLY);
+	int result;
+
+	if (lock_fd != -1)
+		(void)lock_take(lock_fd, LOCK_SH, deadline);
+	result = open_data(s, O_RDONLY);
+	forget(&lock_fd);
+	return result;
+}
+
 int
 store_read(struct store *store, struct complaint *complaint)
 {
 	const uint64_t deadline = lock_now_ms() + READ_WAIT_MS;
 
 	do {
-		if (open_data(store, O_RDONLY) == -1)
+		if (open_between_writers(store) == -1)
 			return complain_missing(store, complaint);
 		/* Without the lock it is read as Dovecot reads it. */
-		(void)lock_take(store->data_fd, LOCK_SH, deadline);
+		(void)lock_take(
+		    store->data_fd, LOCK_SH, lock_now_ms() + READ_WAIT_MS);
 	} while (!is_current(store) && lock_now_ms() < deadline);
 	return check_file(store, complaint);
-}
-
-static int
-open_lock_file(struct store *s)
-{
-	char name[NAME_MAX + 16];
-	uid_t before;
-
-	if (s->lock_fd != -1)
-		return 0;
-	(void)snprintf(name, sizeof(name), ".%s.lock", s->name);
-	before = actor_become(s->dir_owner);
-	s->lock_fd = openat(s->dir_fd, name,
-	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	actor_return(before);
-	return s->lock_fd == -1 ? -1 : 0;
 }
 
 int
 store_probe(struct store *store, struct complaint *complaint)
 {
-	if (open_lock_file(store) == 0)
+	if (store->lock_fd == -1)
+		store->lock_fd = open_beside(store, O_RDWR | O_CREAT);
+	if (store->lock_fd != -1)
 		return 0;
 	return complain_errno(
 	    complaint, 1, "cannot open the lock file beside it", store->path);
@@ -288,6 +315,17 @@ open_for_change(struct store *s)
 	return errno == EACCES ? open_data(s, O_RDONLY) : -1;
 }
 
+/* From now on; whoever has opened the file before has time to come to the lock
+ * while the new one is written. */
+static void
+begin_watch(struct store *s)
+{
+	const uid_t before = actor_become(s->data.st_uid);
+
+	s->watch = watch_begin(s->data_fd);
+	actor_return(before);
+}
+
 int
 store_lock(struct store *store, struct complaint *complaint)
 {
@@ -304,5 +342,6 @@ store_lock(struct store *store, struct complaint *complaint)
 		if (lock_take(store->data_fd, LOCK_EX, deadline) == -1)
 			return complain_lock(store, complaint);
 	} while (!is_current(store));
+	begin_watch(store);
 	return check_file(store, complaint);
 }

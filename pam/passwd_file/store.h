@@ -23,6 +23,7 @@ struct store {
 	int dir_fd;
 	int lock_fd;
 	int data_fd;
+	int watch; /* of data_fd while it is locked; see watch.h */
 	uid_t dir_owner;
 	int is_users; /* the path has a part that comes from a user's name */
 	struct stat data; /* when it was locked */
@@ -39,9 +40,13 @@ struct store {
 int store_open(struct store *store, const char *path, size_t fixed_len,
     struct complaint *complaint);
 
-/* Opens data_fd for reading, behind whoever is writing, for a second at most.
- * Refuses a file that others may write. */
+/* Opens data_fd for reading, behind whoever is writing, for whom it waits two
+ * seconds at most. Refuses a file that others may write. Writers wait for
+ * store_release(). */
 int store_read(struct store *store, struct complaint *complaint);
+
+/* Closes and unlocks the file itself. */
+void store_release(struct store *store);
 
 /* Could a file be written here? Tried, not guessed. */
 int store_probe(struct store *store, struct complaint *complaint);
@@ -55,7 +60,8 @@ int store_lock(struct store *store, struct complaint *complaint);
 enum store_result {
 	STORE_REPLACED,
 	STORE_CHANGED, /* by somebody who keeps to no lock, or others who do
-	                  wait for it: nothing was done; lock anew */
+	                  wait for it, or have just opened it and may be about
+	                  to: nothing was done; lock anew */
 	STORE_FAILED   /* see the complaint; the old file stays */
 };
 

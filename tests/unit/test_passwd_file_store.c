@@ -230,6 +230,73 @@ START_TEST(test_replace_lets_others_go_first)
 }
 END_TEST
 
+/* Not at the lock yet: it could come there when the file has lost its name. */
+START_TEST(test_replace_lets_one_go_first_that_has_opened_the_file)
+{
+	struct store s;
+	int fd;
+
+	ck_assert_int_eq(open_users(&s), 0);
+	ck_assert_int_eq(store_lock(&s, &complaint), 0);
+	fd = open(path_of("users"), O_RDONLY);
+	ck_assert_int_eq(
+	    store_replace(&s, AT, 3, "new", &complaint), STORE_CHANGED);
+	ck_assert_int_eq(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_text("users", TEXT);
+	ck_assert_int_eq(access(path_of(".users.tmp"), F_OK), -1);
+	(void)close(fd);
+	ck_assert_int_eq(store_lock(&s, &complaint), 0);
+	ck_assert_int_eq(
+	    store_replace(&s, AT, 3, "new", &complaint), STORE_REPLACED);
+	store_close(&s);
+}
+END_TEST
+
+/* As Dovecot has it. */
+START_TEST(test_replace_passes_over_one_that_keeps_it_open)
+{
+	const int fd = open(path_of("users"), O_RDONLY);
+	struct store s;
+
+	ck_assert_int_eq(replace(&s, "new"), STORE_REPLACED);
+	store_close(&s);
+	(void)close(fd);
+}
+END_TEST
+
+/* While the password is checked, or typed, others write. */
+START_TEST(test_release_unlocks)
+{
+	const int fd = open(path_of("users"), O_RDONLY);
+	struct store s;
+
+	ck_assert_int_eq(open_users(&s), 0);
+	ck_assert_int_eq(store_read(&s, &complaint), 0);
+	ck_assert_int_eq(flock(fd, LOCK_EX | LOCK_NB), -1);
+	store_release(&s);
+	ck_assert_int_eq(flock(fd, LOCK_EX | LOCK_NB), 0);
+	store_close(&s);
+	(void)close(fd);
+}
+END_TEST
+
+/* What we open ourselves is opened between two writers, as long as they do not
+ * take for ever. */
+START_TEST(test_read_waits_for_a_writer)
+{
+	const int fd = open(path_of(".users.lock"), O_RDWR | O_CREAT, 0600);
+	const uint64_t start = lock_now_ms();
+	struct store s;
+
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	ck_assert_int_eq(open_users(&s), 0);
+	ck_assert_int_eq(store_read(&s, &complaint), 0);
+	ck_assert_uint_ge(lock_now_ms() - start, 1000);
+	store_close(&s);
+	(void)close(fd);
+}
+END_TEST
+
 START_TEST(test_lock_follows_the_name)
 {
 	struct store s;
@@ -436,6 +503,11 @@ main(void)
 	tcase_add_test(t, test_replace_sees_an_editor);
 	tcase_add_test(t, test_replace_sees_another_file_of_that_name);
 	tcase_add_test(t, test_replace_lets_others_go_first);
+	tcase_add_test(
+	    t, test_replace_lets_one_go_first_that_has_opened_the_file);
+	tcase_add_test(t, test_replace_passes_over_one_that_keeps_it_open);
+	tcase_add_test(t, test_release_unlocks);
+	tcase_add_test(t, test_read_waits_for_a_writer);
 	tcase_add_test(t, test_lock_follows_the_name);
 	tcase_add_test(t, test_lock_is_busy_while_another_has_it);
 	tcase_add_test(t, test_read_does_not_wait_for_ever);
