@@ -20,7 +20,8 @@ keyed_table_size(size_t entry_size)
 	return KEYED_TABLE_ENTRIES * entry_size;
 }
 
-/* All there at once: who fills the table takes no more memory. */
+/* All there at once: who fills the table takes no more memory. Not copied by
+ * fork(): the monitor does that for every helper. */
 static void *
 map_entries(size_t entry_size)
 {
@@ -30,6 +31,7 @@ map_entries(size_t entry_size)
 
 	if (entries == MAP_FAILED)
 		return NULL;
+	(void)madvise(entries, keyed_table_size(entry_size), MADV_DONTFORK);
 	return entries;
 }
 
