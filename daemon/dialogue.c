@@ -13,6 +13,10 @@
 #define MAX_MISTAKES     6
 #define NEGATIVE_STEP_MS 500
 
+/* The part of the time for an answer in which nothing is begun any more: a
+ * change that starts in the last moment would end as "unknown". */
+#define LAST_PART 8
+
 void
 dialogue_begin(struct dialogue *d, struct net *net,
     const struct wire_origin *origin, void (*answered)(void *context),
@@ -180,9 +184,23 @@ static const struct transaction_callbacks transaction_callbacks = {
 static void
 wait_for_answer(struct dialogue *d, enum dialogue_wait wait)
 {
+	const unsigned ms = d->net->config->change_timeout_ms;
+
 	d->wait = wait;
 	d->command_ms = clock_now_ms();
-	d->due_ms = d->command_ms + d->net->config->change_timeout_ms;
+	d->due_ms = d->command_ms + ms - ms / LAST_PART;
+}
+
+/* Who was heard in time is waited for to the end. */
+static int
+has_time_left(struct dialogue *d)
+{
+	const uint64_t end = d->command_ms + d->net->config->change_timeout_ms;
+
+	if (transaction_is_queued(d->transaction) || clock_now_ms() >= end)
+		return 0;
+	d->due_ms = end;
+	return 1;
 }
 
 static void
@@ -327,7 +345,7 @@ dialogue_is_due(struct dialogue *d)
 {
 	if (d->wait == WAIT_DELAY)
 		stop_waiting(d);
-	else if (d->wait != WAIT_NOTHING)
+	else if (d->wait != WAIT_NOTHING && !has_time_left(d))
 		give_up_on_helper(d);
 }
 

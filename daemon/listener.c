@@ -114,8 +114,8 @@ accept_one(struct listener *l)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	set_origin(&origin, l, fd, &peer);
 	if (!may_speak_for_others(l, &origin)) {
-		net_report(l->net, NET_EVENT_PROXY_REFUSED, &origin,
-		    "is not in proxy-trust");
+		net_report_some(l->net, &l->net->strangers,
+		    NET_EVENT_PROXY_REFUSED, &origin, "is not in proxy-trust");
 		(void)close(fd);
 		return 0;
 	}

@@ -37,6 +37,7 @@ struct net {
 	struct summary refusals;
 	struct summary drops;
 	struct summary throttled;
+	struct summary strangers; /* on listeners for proxies */
 	struct listener *listeners;
 	uint64_t next_cookie;
 	size_t n_sessions;

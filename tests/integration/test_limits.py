@@ -7,8 +7,17 @@ import accounts
 import harness
 import processes
 from accounts import Matrix
-from client import ASK_NEW, ASK_OLD, BUSY, CHANGED, Client, check, log_in
-from waiting import wait_until
+from client import (
+    ASK_NEW,
+    ASK_OLD,
+    BUSY,
+    CHANGED,
+    UNKNOWN,
+    Client,
+    check,
+    log_in,
+)
+from waiting import Fifo, wait_until
 
 OLD = "old-secret-0"
 NEW = "new-secret-1"
@@ -41,6 +50,32 @@ class Limits(harness.TestCase):
         thinking = [self.logged_in(daemon, name) for name in NAMES[:4]]
         for client in thinking:
             client.say(b"NEWPASS " + NEW.encode(), CHANGED[:-2])
+
+    def test_nothing_is_begun_in_the_last_moment(self):
+        """The slot of a change that hangs is free when its helper is killed;
+        who has waited for it since then has no time left, and is told so
+        instead of being told that nobody knows."""
+        fifo = Fifo(f"password:{NAMES[0]}")
+        self.addCleanup(fifo.remove)
+        daemon = harness.Daemon(
+            Matrix(
+                dict.fromkeys(NAMES, OLD),
+                before="password optional pam_exec.so quiet "
+                f"{fifo.script}\n",
+            ),
+            listens=("implicit",),
+            directives=("run-slots 1", "change-timeout 3s"),
+        )
+        self.addCleanup(daemon.remove)
+        self.addCleanup(daemon.stop_if_running)
+        daemon.start()
+        hanging, waiting = (self.logged_in(daemon, n) for n in NAMES[:2])
+        hanging.send(b"NEWPASS " + NEW.encode() + b"\r\n")
+        fifo.wait_reached()
+        waiting.send(b"NEWPASS " + NEW.encode() + b"\r\n")
+        self.assertEqual(hanging.line(), UNKNOWN)
+        self.assertEqual(waiting.line(), BUSY)
+        self.assertTrue(daemon.backend.has_password(NAMES[1], OLD))
 
     def test_more_helpers_than_allowed(self):
         """They wait; when none has ended in time, the server is busy; when
