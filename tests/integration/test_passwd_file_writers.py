@@ -6,7 +6,6 @@ POPPASSD_TEST_CHANGES: how many changes each of the writers makes.
 import itertools
 import os
 import subprocess
-import sys
 
 import harness
 from passwd_file import OLD, SUCCESS, Folder, PamChange, field, line
@@ -21,7 +20,7 @@ N_CHANGES = int(
 )
 N_USERS = 5  # of each writer
 WEBMAIL = os.path.join(
-    os.path.dirname(__file__), "..", "support", "webmail_writer.py"
+    os.path.dirname(__file__), "..", "support", "webmail_writer.php"
 )
 OURS = [f"ours{n}" for n in range(N_OURS)]
 OTHERS = [f"webmail{n}" for n in range(N_WEBMAIL)]
@@ -68,7 +67,7 @@ class Writers(harness.TestCase):
 
     def write_webmail(self, writer):
         with subprocess.Popen(
-            (sys.executable, "-B", WEBMAIL, self.folder.path),
+            ("php", WEBMAIL, self.folder.path),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         ) as process:
