@@ -17,7 +17,7 @@
 #include "pam/passwd_file/lock.h"
 #include "pam/passwd_file/watch.h"
 
-#define READ_WAIT_MS  1000
+#define READ_WAIT_MS  500
 #define WRITE_WAIT_MS 5000
 
 #define FOLDER_FLAGS (O_PATH | O_DIRECTORY | O_CLOEXEC)

@@ -291,7 +291,7 @@ START_TEST(test_read_waits_for_a_writer)
 	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
 	ck_assert_int_eq(open_users(&s), 0);
 	ck_assert_int_eq(store_read(&s, &complaint), 0);
-	ck_assert_uint_ge(lock_now_ms() - start, 1000);
+	ck_assert_uint_ge(lock_now_ms() - start, 500);
 	store_close(&s);
 	(void)close(fd);
 }
