@@ -22,7 +22,7 @@
 /* Between two tries at a database that somebody else has locked. */
 #define RETRY_PAUSE_MS 100
 
-/* What a try may take, and what must be left of the time when it begins. */
+/* For a check of the old password, and the answer, after the last try. */
 #define RETRY_MARGIN_MS 2000
 
 enum transaction_state {
@@ -266,22 +266,28 @@ on_auth(void *context, const void *message, int passed_fd)
 }
 
 /* The module that found its database busy has written nothing: asking again is
- * safe, as long as there is time for an answer. One before it may have. */
+ * safe, as long as there is time for a try as long as the last one, and for an
+ * answer. One before it may have. */
 static int
 change_token(struct transaction *t)
 {
-	const uint64_t end = clock_now_ms() + t->begin.change_timeout_ms;
+	uint64_t now = clock_now_ms();
+	const uint64_t end = now + t->begin.change_timeout_ms;
 	int code;
 
 	for (;;) {
+		const uint64_t start = now;
+
 		conversation_begin(t->conversation, ANSWERS_CHANGE,
 		    &t->old_secret, &t->new_secret);
 		code = pam_chauthtok(t->pam, 0);
 		t->may_be_written |= answers_gave(t->answers, ANSWER_NEW);
+		now = clock_now_ms();
 		if (!outcome_may_retry(code) ||
-		    clock_now_ms() + RETRY_MARGIN_MS > end)
+		    now + (now - start) + RETRY_MARGIN_MS > end)
 			return code;
 		(void)poll(NULL, 0, RETRY_PAUSE_MS);
+		now = clock_now_ms();
 	}
 }
 
