@@ -1,81 +1,134 @@
 /*
  * A connection to a poppassd. Runs as the user; what the server sends is
- * bounded and made printable before it is shown.
+ * bounded in length and time.
  */
 #include "client/connection.h"
 
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
-#include <netdb.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "client/dial.h"
+#include "client/stream.h"
+#include "common/clock.h"
+
+#define TLS_RECORD_ALERT     0x15
+#define TLS_RECORD_HANDSHAKE 0x16
+
 struct connection {
 	const struct connection_target *target;
-	int fd;
+	struct stream stream;
 	SSL_CTX *ctx;
-	SSL *ssl; /* NULL while in clear */
+	struct failure failure;
+	struct connection_facts facts;
 };
 
+const struct failure *
+connection_failure(const struct connection *connection)
+{
+	return &connection->failure;
+}
+
+const struct connection_facts *
+connection_facts(const struct connection *connection)
+{
+	return &connection->facts;
+}
+
 static void
-complain(const struct connection_target *t, const char *what, const char *why)
+begin_step(struct connection *c)
 {
-	(void)fprintf(stderr, "poppasswd: %s port %s: %s%s%s\n", t->host,
-	    t->port, what, *why != '\0' ? ": " : "", why);
+	c->stream.until_ms =
+	    clock_now_ms() + (uint64_t)c->target->timeout_sec * 1000;
+}
+
+/* After errno. */
+static int
+fail_lost(struct connection *c, int status, const char *what)
+{
+	if (errno == ETIMEDOUT)
+		return failure_set(&c->failure, status,
+		    "%s: timed out after %u s", what, c->target->timeout_sec);
+	return failure_set(&c->failure, status, "%s: %s", what,
+	    errno == 0 || errno == ECONNRESET || errno == EPIPE
+		? "connection lost"
+		: strerror(errno));
+}
+
+/* C1 controls too, as UTF-8 writes them: a terminal obeys them. */
+static size_t
+append_printable(char *line, size_t len, char byte)
+{
+	const unsigned char c = (unsigned char)byte;
+
+	if (c < ' ' || c == 0x7f)
+		byte = ' ';
+	if (len > 0 && (unsigned char)line[len - 1] == 0xc2 && c >= 0x80 &&
+	    c < 0xa0)
+		line[len - 1] = byte = ' ';
+	line[len] = byte;
+	return len + 1;
+}
+
+int
+connection_receive(
+    struct connection *connection, char line[CONNECTION_LINE_MAX])
+{
+	struct connection *c = connection;
+	size_t len = 0;
+	char byte;
+
+	begin_step(c);
+	for (;;) {
+		if (stream_read_byte(&c->stream, &byte) == -1)
+			return fail_lost(c, EX_PROTOCOL, "no answer");
+		if (byte == '\n')
+			break;
+		if (len == CONNECTION_LINE_MAX - 1)
+			return failure_set(&c->failure, EX_PROTOCOL,
+			    "an answer without end; is it a poppassd?");
+		len = append_printable(line, len, byte);
+	}
+	while (len > 0 && line[len - 1] == ' ')
+		len--;
+	line[len] = '\0';
+	if (c->target->is_verbose)
+		(void)fprintf(stderr, "S: %s\n", line);
+	return 0;
+}
+
+int
+connection_send(struct connection *connection, const char *bytes, size_t len,
+    const char *shown)
+{
+	if (connection->target->is_verbose)
+		(void)fprintf(stderr, "C: %s", shown != NULL ? shown : bytes);
+	begin_step(connection);
+	if (stream_write(&connection->stream, bytes, len) == 0)
+		return 0;
+	return fail_lost(connection, EX_PROTOCOL, "cannot send");
 }
 
 static int
-connect_address(
-    const struct addrinfo *address, const struct connection_target *t)
+expect(struct connection *c)
 {
-	const struct timeval limit = { .tv_sec = (time_t)t->timeout_sec };
-	int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC,
-	    address->ai_protocol);
+	char line[CONNECTION_LINE_MAX];
 
-	if (fd == -1)
+	if (connection_receive(c, line) == -1)
 		return -1;
-	/* The time limit of connect(2) is that of sending, socket(7). */
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
-		return fd;
-	if (errno == EINPROGRESS)
-		errno = ETIMEDOUT;
-	(void)close(fd);
-	return -1;
-}
-
-static int
-connect_any(const struct connection_target *t, int *status)
-{
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	struct addrinfo *list;
-	int fd = -1, code = getaddrinfo(t->host, t->port, &hints, &list);
-
-	if (code != 0) {
-		complain(t, "unknown host", gai_strerror(code));
-		*status = EX_NOHOST;
-		return -1;
-	}
-	for (const struct addrinfo *a = list; fd == -1 && a != NULL;
-	     a = a->ai_next)
-		fd = connect_address(a, t);
-	if (fd == -1) {
-		complain(t, "cannot connect", strerror(errno));
-		*status = EX_UNAVAILABLE;
-	}
-	freeaddrinfo(list);
-	return fd;
+	if (strncmp(line, "200 ", 4) == 0)
+		return 0;
+	return failure_set(
+	    &c->failure, EX_PROTOCOL, "the server says: %s", line);
 }
 
 static int
@@ -102,105 +155,17 @@ set_expected_name(SSL *ssl, char *host)
 	    : -1;
 }
 
-struct advice {
-	long result;
-	const char *text;
-};
-
-static const struct advice advices[] = {
-	{ X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
-	    "if this certificate is yours, name it with --ca" },
-	{ X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
-	    "name the root certificate of your own authority with --ca" },
-	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-	    "does the server send its chain? name a private authority with "
-	    "--ca" },
-	{ X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
-	    "does the server send its chain? name a private authority with "
-	    "--ca" },
-	{ X509_V_ERR_CERT_HAS_EXPIRED,
-	    "the administrator of the server must renew it" },
-	{ X509_V_ERR_CERT_NOT_YET_VALID, "is this machine's clock right?" },
-	{ X509_V_ERR_HOSTNAME_MISMATCH,
-	    "use one of the names it was made for" },
-	{ X509_V_ERR_IP_ADDRESS_MISMATCH,
-	    "use one of the names it was made for" },
-};
-
-/* Printable, and no longer than a line. */
-static void
-print_clean(const char *label, const char *text, size_t len)
-{
-	(void)fprintf(stderr, "  %s", label);
-	for (size_t i = 0; i < len && i < 200; i++)
-		(void)fputc(
-		    text[i] > ' ' && text[i] <= '~' ? text[i] : '?', stderr);
-	(void)fputc('\n', stderr);
-}
-
-static void
-print_names(const X509 *x)
-{
-	GENERAL_NAMES *names =
-	    X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
-	int n = names != NULL ? sk_GENERAL_NAME_num(names) : 0;
-
-	for (int i = 0; i < n && i < 20; i++) {
-		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-
-		if (name->type == GEN_DNS)
-			print_clean("the certificate is for: ",
-			    (const char *)ASN1_STRING_get0_data(
-				name->d.dNSName),
-			    (size_t)ASN1_STRING_length(name->d.dNSName));
-	}
-	GENERAL_NAMES_free(names);
-}
-
-static void
-print_end(const X509 *x)
-{
-	char text[64];
-	struct tm tm;
-
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) == 1 &&
-	    strftime(text, sizeof(text), "  it ends on: %Y-%m-%d\n", &tm) > 0)
-		(void)fputs(text, stderr);
-}
-
 /* OpenSSL forgets the certificate of a handshake that failed. */
 static int
 on_tls_verify(int is_ok, X509_STORE_CTX *store)
 {
-	if (!is_ok) {
-		print_names(X509_STORE_CTX_get0_cert(store));
-		print_end(X509_STORE_CTX_get0_cert(store));
-	}
-	return is_ok;
-}
+	SSL *ssl = X509_STORE_CTX_get_ex_data(
+	    store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct connection *c = SSL_get_app_data(ssl);
 
-static void
-explain_certificate(const struct connection *c, long result)
-{
-	complain(
-	    c->target, "certificate", X509_verify_cert_error_string(result));
-	for (size_t i = 0; i < sizeof(advices) / sizeof(*advices); i++) {
-		if (advices[i].result == result)
-			(void)fprintf(stderr, "  %s\n", advices[i].text);
-	}
-}
-
-static void
-explain_handshake(const struct connection *c)
-{
-	long result = SSL_get_verify_result(c->ssl);
-	const char *why = ERR_reason_error_string(ERR_peek_last_error());
-
-	if (result != X509_V_OK)
-		explain_certificate(c, result);
-	else
-		complain(c->target, "no TLS",
-		    why != NULL ? why : "the server closed the connection");
+	if (!is_ok)
+		certificate_note(&c->facts.certificate, store, c->target->host);
+	return is_ok || c->target->is_examination;
 }
 
 static int
@@ -219,140 +184,172 @@ make_context(struct connection *c)
 	return SSL_CTX_load_verify_file(c->ctx, ca) == 1 ? 0 : -1;
 }
 
+/* Until it is known that what comes is TLS. */
 static int
-start_tls(struct connection *c, int *status)
+give_nothing_to_read(SSL *ssl)
 {
-	*status = EX_NOPERM;
-	if (make_context(c) == -1) {
-		complain(c->target,
-		    c->target->ca_file != NULL ? c->target->ca_file
-					       : "trust store",
-		    ERR_reason_error_string(ERR_peek_last_error()));
+	BIO *nothing = BIO_new(BIO_s_mem());
+
+	if (nothing == NULL)
 		return -1;
-	}
-	c->ssl = SSL_new(c->ctx);
-	if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1 ||
-	    set_expected_name(c->ssl, c->target->host) == -1) {
-		complain(c->target, "TLS", "cannot be set up");
-		return -1;
-	}
-	if (SSL_connect(c->ssl) == 1) {
-		if (c->target->is_verbose)
-			(void)fprintf(stderr, "(%s, %s)\n",
-			    SSL_get_version(c->ssl), SSL_get_cipher(c->ssl));
-		return 0;
-	}
-	explain_handshake(c);
-	return -1;
-}
-
-static int
-read_byte(struct connection *c, char *byte)
-{
-	if (c->ssl != NULL)
-		return SSL_read(c->ssl, byte, 1) == 1 ? 0 : -1;
-	return recv(c->fd, byte, 1, 0) == 1 ? 0 : -1;
-}
-
-int
-connection_receive(
-    struct connection *connection, char line[CONNECTION_LINE_MAX])
-{
-	size_t len = 0;
-	char c;
-
-	for (;;) {
-		if (read_byte(connection, &c) == -1) {
-			complain(connection->target, "no answer",
-			    errno == EAGAIN ? "timed out" : "connection lost");
-			return -1;
-		}
-		if (c == '\n')
-			break;
-		if (len == CONNECTION_LINE_MAX - 1) {
-			complain(connection->target,
-			    "an answer without end; is it a poppassd?", "");
-			return -1;
-		}
-		line[len++] = (unsigned char)c < ' ' || c == 0x7f ? ' ' : c;
-	}
-	while (len > 0 && line[len - 1] == ' ')
-		len--;
-	line[len] = '\0';
-	if (connection->target->is_verbose)
-		(void)fprintf(stderr, "S: %s\n", line);
+	SSL_set0_rbio(ssl, nothing);
 	return 0;
 }
 
-int
-connection_send(struct connection *connection, const char *bytes, size_t len,
-    const char *shown)
+static int
+prepare_tls(struct connection *c)
 {
-	int ok;
-
-	if (connection->target->is_verbose)
-		(void)fprintf(stderr, "C: %s", shown != NULL ? shown : bytes);
-	if (connection->ssl != NULL)
-		ok = SSL_write(connection->ssl, bytes, (int)len) == (int)len;
-	else
-		ok = send(connection->fd, bytes, len, MSG_NOSIGNAL) ==
-		    (ssize_t)len;
-	if (ok)
-		return 0;
-	complain(connection->target, "cannot send", "connection lost");
-	return -1;
+	if (make_context(c) == -1)
+		return failure_set(&c->failure, EX_NOINPUT, "%s: %s",
+		    c->target->ca_file != NULL ? c->target->ca_file
+					       : "trust store",
+		    ERR_reason_error_string(ERR_peek_last_error()));
+	c->stream.ssl = SSL_new(c->ctx);
+	if (c->stream.ssl == NULL ||
+	    SSL_set_wfd(c->stream.ssl, c->stream.fd) != 1 ||
+	    give_nothing_to_read(c->stream.ssl) == -1 ||
+	    SSL_set_app_data(c->stream.ssl, c) != 1 ||
+	    set_expected_name(c->stream.ssl, c->target->host) == -1)
+		return failure_set(
+		    &c->failure, EX_NOPERM, "TLS cannot be set up");
+	return 0;
 }
 
+/* A server that does not speak TLS says in clear what it wants. */
 static int
-expect(struct connection *c, int *status)
+look_for_clear_text(struct connection *c)
 {
 	char line[CONNECTION_LINE_MAX];
+	unsigned char first;
 
-	*status = EX_PROTOCOL;
-	if (connection_receive(c, line) == -1)
-		return -1;
-	if (strncmp(line, "200 ", 4) == 0)
+	if (recv(c->stream.fd, &first, 1, MSG_PEEK) != 1 ||
+	    first == TLS_RECORD_HANDSHAKE || first == TLS_RECORD_ALERT)
 		return 0;
-	complain(c->target, "the server says", line);
-	return -1;
+	SSL_free(c->stream.ssl);
+	c->stream.ssl = NULL;
+	if (connection_receive(c, line) == -1)
+		(void)snprintf(line, sizeof(line), "nothing readable");
+	return failure_set(&c->failure, EX_NOPERM,
+	    "no TLS: the server says in clear: %s", line);
 }
 
 static int
-ask_for_tls(struct connection *c, int *status)
+explain_handshake(struct connection *c, int result)
+{
+	const int saved_errno = errno;
+	const struct certificate_report *report = &c->facts.certificate;
+	const unsigned long code = ERR_peek_last_error();
+	const char *why = ERR_reason_error_string(code);
+
+	if (report->n_problems > 0 && !c->target->is_examination)
+		return failure_set(
+		    &c->failure, EX_NOPERM, "%s", report->problems[0].what);
+	if (result == SSL_ERROR_SSL && why != NULL &&
+	    ERR_GET_REASON(code) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		return failure_set(&c->failure, EX_NOPERM, "no TLS: %s", why);
+	errno = saved_errno;
+	return fail_lost(c, EX_NOPERM, "no TLS");
+}
+
+static int
+handshake(struct connection *c)
+{
+	int has_looked = 0;
+
+	begin_step(c);
+	for (;;) {
+		int error, result;
+
+		ERR_clear_error();
+		errno = 0;
+		result = SSL_connect(c->stream.ssl);
+		if (result == 1)
+			return 0;
+		error = SSL_get_error(c->stream.ssl, result);
+		if (stream_wait_tls(&c->stream, result) == -1)
+			return explain_handshake(c, error);
+		if (has_looked || error != SSL_ERROR_WANT_READ)
+			continue;
+		has_looked = 1;
+		if (look_for_clear_text(c) == -1)
+			return -1;
+		if (SSL_set_rfd(c->stream.ssl, c->stream.fd) != 1)
+			return failure_set(
+			    &c->failure, EX_OSERR, "no memory for TLS");
+	}
+}
+
+static int
+start_tls(struct connection *c)
+{
+	uint64_t start_ms;
+
+	if (prepare_tls(c) == -1)
+		return -1;
+	start_ms = clock_now_ms();
+	if (handshake(c) == -1)
+		return -1;
+	c->facts.handshake_ms = (unsigned)(clock_now_ms() - start_ms);
+	c->facts.version = SSL_get_version(c->stream.ssl);
+	c->facts.cipher = SSL_get_cipher_name(c->stream.ssl);
+	certificate_describe(&c->facts.certificate, c->stream.ssl);
+	if (c->target->is_verbose)
+		(void)fprintf(
+		    stderr, "(%s, %s)\n", c->facts.version, c->facts.cipher);
+	return 0;
+}
+
+static int
+ask_for_tls(struct connection *c)
 {
 	static const char command[] = "STARTTLS\r\n";
 
-	if (expect(c, status) == -1 ||
+	if (expect(c) == -1 ||
 	    connection_send(c, command, sizeof(command) - 1, NULL) == -1)
 		return -1;
-	return expect(c, status);
+	return expect(c);
+}
+
+static int
+reach(struct connection *c)
+{
+	const struct connection_target *t = c->target;
+	const uint64_t start_ms = clock_now_ms();
+
+	if (t->kind == CONNECTION_UNIX)
+		c->stream.fd = dial_unix(t->host, t->timeout_sec, &c->failure);
+	else
+		c->stream.fd =
+		    dial_tcp(t->host, t->port, t->timeout_sec, &c->failure);
+	c->facts.connect_ms = (unsigned)(clock_now_ms() - start_ms);
+	return c->stream.fd == -1 ? -1 : 0;
 }
 
 /* After STARTTLS there is no second greeting. */
-static int
-set_up(struct connection *c, int *status)
+int
+connection_open(struct connection *connection)
 {
-	if (c->target->tls == CONNECTION_STARTTLS)
-		return ask_for_tls(c, status) == 0 ? start_tls(c, status) : -1;
-	return start_tls(c, status) == 0 ? expect(c, status) : -1;
+	struct connection *c = connection;
+
+	if (reach(c) == -1)
+		return -1;
+	if (c->target->kind == CONNECTION_STARTTLS)
+		return ask_for_tls(c) == 0 ? start_tls(c) : -1;
+	if (c->target->kind == CONNECTION_IMPLICIT && start_tls(c) == -1)
+		return -1;
+	return expect(c);
 }
 
 struct connection *
-connection_open(const struct connection_target *target, int *status)
+connection_new(const struct connection_target *target)
 {
 	struct connection *c = calloc(1, sizeof(*c));
 
-	if (c == NULL) {
-		complain(target, "memory", strerror(errno));
-		*status = EX_OSERR;
+	if (c == NULL)
 		return NULL;
-	}
 	c->target = target;
-	c->fd = connect_any(target, status);
-	if (c->fd != -1 && set_up(c, status) == 0)
-		return c;
-	connection_close(c);
-	return NULL;
+	c->stream.fd = -1;
+	return c;
 }
 
 void
@@ -360,11 +357,7 @@ connection_close(struct connection *connection)
 {
 	if (connection == NULL)
 		return;
-	if (connection->ssl != NULL)
-		(void)SSL_shutdown(connection->ssl);
-	SSL_free(connection->ssl);
+	stream_close(&connection->stream);
 	SSL_CTX_free(connection->ctx);
-	if (connection->fd != -1)
-		(void)close(connection->fd);
 	free(connection);
 }

@@ -1,6 +1,5 @@
 /*
- * poppasswd: changes the user's own password on a poppassd, over TLS. Runs as
- * the user.
+ * The command line of poppasswd. Runs as the user.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -12,33 +11,27 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "client/connection.h"
-#include "client/terminal.h"
-#include "common/secret.h"
+#include "client/change.h"
 #include "common/wire.h"
 
-#define EXIT_CHANGED 0
-#define EXIT_REFUSED 1
-#define EXIT_UNKNOWN 2
+#define CHANGE_TIMEOUT_SEC 20
 
 static const char usage_text[] =
     "usage: poppasswd [-u USER] [--starttls] [--ca FILE] [--stdin]\n"
     "           [--timeout SEC] [--verbose] HOST[:PORT]\n"
+    "       poppasswd [-u USER] [--stdin] [--timeout SEC] [--verbose]\n"
+    "           --unix PATH\n"
     "  -u, --user USER  the account; default: your login name\n"
     "  --starttls       begin in clear and ask for TLS; default: TLS at once\n"
+    "  --implicit       TLS at once\n"
+    "  --unix PATH      connect to a socket on this machine, without TLS\n"
     "  --ca FILE        trust the certificates in FILE instead of the "
     "system's\n"
     "  --stdin          read the current and the new password from two lines\n"
     "  --timeout SEC    wait so long for each answer; default: 20\n"
-    "  --verbose        show the dialogue, without the passwords\n";
-
-/* All that a change needs; in secret memory. */
-struct change {
-	struct secret old_secret;
-	struct secret new_secret;
-	struct secret again;
-	char line[SECRET_MAX + 32];
-};
+    "  --verbose        show the dialogue, without the passwords\n"
+    "  --version        print the version\n"
+    "  --help           print this\n";
 
 struct options {
 	struct connection_target target;
@@ -54,156 +47,141 @@ complain(const char *what)
 }
 
 static int
-report_terminal(enum terminal_result result)
+parse_number(const char *text, const char *complaint, unsigned low,
+    unsigned high, unsigned *out)
 {
-	switch (result) {
-	case TERMINAL_OK:
-		return 0;
-	case TERMINAL_EOF:
-		return complain("a password is missing");
-	case TERMINAL_TOO_LONG:
-		return complain(
-		    "a password may have 511 bytes and no NUL byte");
-	case TERMINAL_NONE:
-		return complain("there is no terminal to ask on; use --stdin");
-	case TERMINAL_ERROR:
-		break;
-	}
-	return complain(strerror(errno));
-}
+	char *end;
+	unsigned long value;
 
-static int
-ask_passwords(struct change *c)
-{
-	if (report_terminal(
-		terminal_ask("Current password: ", &c->old_secret)) == -1 ||
-	    report_terminal(terminal_ask("New password: ", &c->new_secret)) ==
-		-1 ||
-	    report_terminal(terminal_ask("Retype new password: ", &c->again)) ==
-		-1)
-		return -1;
-	if (strcmp(c->new_secret.bytes, c->again.bytes) != 0)
-		return complain("the new passwords are not the same");
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' ||
+	    value < low || value > high)
+		return complain(complaint);
+	*out = (unsigned)value;
 	return 0;
 }
 
 static int
-read_passwords(struct change *c)
+set_user(struct options *o, char *argument)
 {
-	if (report_terminal(terminal_read_line(STDIN_FILENO, &c->old_secret)) ==
-	    -1)
-		return -1;
-	return report_terminal(
-	    terminal_read_line(STDIN_FILENO, &c->new_secret));
-}
-
-/* "VERB argument CRLF", built where no other memory sees it. */
-static int
-send_command(struct connection *connection, struct change *c, const char *verb,
-    const char *argument, int is_secret)
-{
-	char shown[16];
-	int len =
-	    snprintf(c->line, sizeof(c->line), "%s %s\r\n", verb, argument);
-	int result;
-
-	(void)snprintf(shown, sizeof(shown), "%s ****\n", verb);
-	result = connection_send(
-	    connection, c->line, (size_t)len, is_secret ? shown : NULL);
-	explicit_bzero(c->line, sizeof(c->line));
-	return result;
+	o->user = argument;
+	return 0;
 }
 
 static int
-status_of_refusal(const char *line)
+set_starttls(struct options *o, char *argument)
 {
-	if (strstr(line, "result is unknown") != NULL)
-		return EXIT_UNKNOWN;
-	if (strstr(line, "try again later") != NULL)
-		return EX_TEMPFAIL;
-	return EXIT_REFUSED;
+	(void)argument;
+	o->target.kind = CONNECTION_STARTTLS;
+	return 0;
 }
 
-/* EXIT_CHANGED for "200 text"; the reason, for the user, for "500 text". */
 static int
-receive_reply(struct connection *connection, int lost_status)
+set_implicit(struct options *o, char *argument)
 {
-	char line[CONNECTION_LINE_MAX];
-
-	if (connection_receive(connection, line) == -1)
-		return lost_status;
-	if (strncmp(line, "200 ", 4) == 0)
-		return EXIT_CHANGED;
-	if (strncmp(line, "500 ", 4) != 0) {
-		(void)fprintf(stderr, "poppasswd: not a reply: %s\n", line);
-		return lost_status;
-	}
-	(void)fprintf(stderr, "poppasswd: %s\n", line + 4);
-	return status_of_refusal(line);
+	(void)argument;
+	o->target.kind = CONNECTION_IMPLICIT;
+	return 0;
 }
 
-struct command {
-	const char *verb;
-	int is_secret;
-	int lost_status; /* if no answer comes */
+static int
+set_unix(struct options *o, char *argument)
+{
+	o->target.kind = CONNECTION_UNIX;
+	o->target.host = argument;
+	return *argument != '\0' ? 0 : complain("--unix: wants a path");
+}
+
+static int
+set_ca(struct options *o, char *argument)
+{
+	o->target.ca_file = argument;
+	return 0;
+}
+
+static int
+set_stdin(struct options *o, char *argument)
+{
+	(void)argument;
+	o->reads_stdin = 1;
+	return 0;
+}
+
+static int
+set_timeout(struct options *o, char *argument)
+{
+	return parse_number(argument, "--timeout: wants 1 to 3600 seconds", 1,
+	    3600, &o->target.timeout_sec);
+}
+
+static int
+set_verbose(struct options *o, char *argument)
+{
+	(void)argument;
+	o->target.is_verbose = 1;
+	return 0;
+}
+
+static int
+print_version(struct options *o, char *argument)
+{
+	(void)o;
+	(void)argument;
+	(void)printf("poppasswd %s\n", POPPASSD_VERSION);
+	exit(EX_OK);
+}
+
+static int
+print_help(struct options *o, char *argument)
+{
+	(void)o;
+	(void)argument;
+	(void)fputs(usage_text, stdout);
+	exit(EX_OK);
+}
+
+struct option_rule {
+	int letter;
+	int (*apply)(struct options *o, char *argument);
 };
 
-static const struct command commands[] = {
-	{ "USER", 0, EX_PROTOCOL },
-	{ "PASS", 1, EX_PROTOCOL },
-	{ "NEWPASS", 1, EXIT_UNKNOWN },
+static const struct option_rule option_rules[] = {
+	{ 'u', set_user },
+	{ 's', set_starttls },
+	{ 'i', set_implicit },
+	{ 'x', set_unix },
+	{ 'a', set_ca },
+	{ 'n', set_stdin },
+	{ 't', set_timeout },
+	{ 'v', set_verbose },
+	{ 'V', print_version },
+	{ 'h', print_help },
+};
+
+static const struct option long_options[] = {
+	{ "user", required_argument, NULL, 'u' },
+	{ "starttls", no_argument, NULL, 's' },
+	{ "implicit", no_argument, NULL, 'i' },
+	{ "unix", required_argument, NULL, 'x' },
+	{ "ca", required_argument, NULL, 'a' },
+	{ "stdin", no_argument, NULL, 'n' },
+	{ "timeout", required_argument, NULL, 't' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static int
-talk(struct connection *connection, struct change *c, const char *user)
+apply_option(struct options *o, int letter)
 {
-	const char *const arguments[] = { user, c->old_secret.bytes,
-		c->new_secret.bytes };
-	static const char quit[] = "QUIT\r\n";
-	char line[CONNECTION_LINE_MAX];
-
-	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
-		int status;
-
-		if (send_command(connection, c, commands[i].verb, arguments[i],
-			commands[i].is_secret) == -1)
-			return commands[i].lost_status;
-		status = receive_reply(connection, commands[i].lost_status);
-		if (status != EXIT_CHANGED)
-			return status;
+	for (size_t i = 0; i < sizeof(option_rules) / sizeof(*option_rules);
+	     i++) {
+		if (option_rules[i].letter == letter)
+			return option_rules[i].apply(o, optarg);
 	}
-	/* The change counts already: nothing that QUIT meets undoes it. */
-	if (connection_send(connection, quit, sizeof(quit) - 1, NULL) == 0)
-		(void)connection_receive(connection, line);
-	return EXIT_CHANGED;
-}
-
-static int
-run(const struct options *o)
-{
-	struct change *c = secret_memory_map(sizeof(*c), NULL);
-	struct connection *connection = NULL;
-	int status = EX_DATAERR;
-
-	if (c == NULL) {
-		(void)complain(strerror(errno));
-		return EX_OSERR;
-	}
-	if ((o->reads_stdin ? read_passwords(c) : ask_passwords(c)) == -1)
-		goto out;
-	connection = connection_open(&o->target, &status);
-	if (connection == NULL)
-		goto out;
-	status = talk(connection, c, o->user);
-	if (status == EXIT_CHANGED)
-		(void)printf("Password changed.\n");
-	if (status == EXIT_UNKNOWN)
-		(void)complain("it is not known which password works now: try "
-			       "the new one, then the old one");
-out:
-	connection_close(connection);
-	secret_memory_unmap(c, sizeof(*c));
-	return status;
+	return -1;
 }
 
 /* "host", "host:port", "[v6]:port", "v6". Cuts the text. */
@@ -213,7 +191,6 @@ split_target(char *text, struct connection_target *target)
 	char *colon = strrchr(text, ':');
 
 	target->host = text;
-	target->port = "106";
 	if (*text == '[') {
 		char *end = strchr(text, ']');
 
@@ -228,69 +205,6 @@ split_target(char *text, struct connection_target *target)
 		target->port = colon + 1;
 	}
 	return *target->host != '\0' && *target->port != '\0' ? 0 : -1;
-}
-
-static const struct option long_options[] = {
-	{ "user", required_argument, NULL, 'u' },
-	{ "starttls", no_argument, NULL, 's' },
-	{ "implicit", no_argument, NULL, 'i' },
-	{ "ca", required_argument, NULL, 'a' },
-	{ "stdin", no_argument, NULL, 'n' },
-	{ "timeout", required_argument, NULL, 't' },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "version", no_argument, NULL, 'V' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
-};
-
-static int
-parse_timeout(const char *text, unsigned *seconds)
-{
-	char *end;
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || value < 1 ||
-	    value > 3600)
-		return complain("--timeout: wants 1 to 3600 seconds");
-	*seconds = (unsigned)value;
-	return 0;
-}
-
-static int
-apply_option(struct options *o, int letter)
-{
-	switch (letter) {
-	case 'u':
-		o->user = optarg;
-		return 0;
-	case 's':
-		o->target.tls = CONNECTION_STARTTLS;
-		return 0;
-	case 'i':
-		o->target.tls = CONNECTION_IMPLICIT;
-		return 0;
-	case 'a':
-		o->target.ca_file = optarg;
-		return 0;
-	case 'n':
-		o->reads_stdin = 1;
-		return 0;
-	case 't':
-		return parse_timeout(optarg, &o->target.timeout_sec);
-	case 'v':
-		o->target.is_verbose = 1;
-		return 0;
-	case 'V':
-		(void)printf("poppasswd %s\n", POPPASSD_VERSION);
-		exit(EX_OK);
-	case 'h':
-		(void)fputs(usage_text, stdout);
-		exit(EX_OK);
-	default:
-		return -1;
-	}
 }
 
 static int
@@ -310,25 +224,44 @@ check_user(struct options *o)
 	return 0;
 }
 
+static int
+parse_options(struct options *o, int argc, char *argv[])
+{
+	int letter, result = 0;
+
+	while ((letter = getopt_long(argc, argv, "u:", long_options, NULL)) !=
+	    -1) {
+		if (apply_option(o, letter) == -1)
+			result = -1;
+	}
+	return result;
+}
+
+/* A host, or a socket that was named already. */
+static int
+parse_arguments(struct options *o, int n, char *argv[])
+{
+	if (o->target.kind == CONNECTION_UNIX)
+		return n == 0 ? 0 : -1;
+	return n == 1 ? split_target(argv[0], &o->target) : -1;
+}
+
 int
 main(int argc, char *argv[])
 {
-	struct options o = { .target = { .timeout_sec = 20 } };
-	int letter;
+	struct options o = {
+		.target = { .port = "106", .timeout_sec = CHANGE_TIMEOUT_SEC },
+	};
+	int is_wrong = parse_options(&o, argc, argv) == -1;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	while ((letter = getopt_long(argc, argv, "u:", long_options, NULL)) !=
-	    -1) {
-		if (apply_option(&o, letter) == -1) {
-			(void)fputs(usage_text, stderr);
-			return EX_USAGE;
-		}
-	}
-	if (optind != argc - 1 || split_target(argv[optind], &o.target) == -1) {
+	if (parse_arguments(&o, argc - optind, argv + optind) == -1)
+		is_wrong = 1;
+	if (is_wrong) {
 		(void)fputs(usage_text, stderr);
 		return EX_USAGE;
 	}
 	if (check_user(&o) == -1)
 		return EX_USAGE;
-	return run(&o);
+	return change_run(&o.target, o.user, o.reads_stdin);
 }

@@ -1,87 +1,38 @@
 """poppasswd against the real daemon, on a terminal and on standard input, and
 against servers that are broken or hostile."""
 
+import contextlib
 import os
 import pty
 import select
 import socket
-import ssl
-import subprocess
-import threading
+import tempfile
 
 import certificates
 import harness
+import poppasswd
 from accounts import Matrix
-
-USER, OLD, NEW = "virt.user", "old secret", "new secret"
-CHANGED, REFUSED, UNKNOWN = 0, 1, 2
-USAGE, DATA, NO_HOST, UNAVAILABLE, TEMPORARY, PROTOCOL, NO_TLS = (
-    (64, 65, 68, 69, 75, 76, 77)
+from poppasswd import (
+    CHANGED,
+    DATA,
+    NEW,
+    NO_HOST,
+    NO_INPUT,
+    NO_TLS,
+    OK_REPLIES,
+    OLD,
+    PROTOCOL,
+    REFUSED,
+    TEMPORARY,
+    UNAVAILABLE,
+    UNKNOWN,
+    USAGE,
+    USER,
+    Local,
+    Scripted,
 )
+
 STOP = "\x1a"  # Ctrl-Z
-OK_REPLIES = [b"200 hello\r\n", b"200 pass\r\n", b"200 new\r\n"]
-
-
-def poppasswd(*arguments, stdin=f"{OLD}\n{NEW}\n", **named):
-    """The exit status, and what it printed on either stream."""
-    done = subprocess.run(
-        (harness.program("bin/poppasswd"), "-u", USER, *arguments),
-        input=stdin.encode("utf-8", "surrogateescape"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=60,
-        check=False,
-        **named,
-    )
-    text = done.stdout.decode("utf-8", "replace")
-    if harness.SANITIZER.search(text):
-        raise AssertionError(text)
-    return done.returncode, text
-
-
-class Scripted:
-    """A TLS server that says these lines, one for each that it hears; the
-    first of them at once. Serves one connection."""
-
-    def __init__(self, replies, certificate=None, closes=False):
-        self.replies = replies
-        self.certificate = certificate or certificates.make()
-        self.closes = closes
-        self.heard = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
-
-    def _serve(self):
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(*self.certificate[:2])
-        try:
-            with tls.wrap_socket(
-                self.listener.accept()[0], server_side=True
-            ) as peer, peer.makefile("rb") as lines:
-                peer.sendall(self.replies[0])
-                for reply in self.replies[1:]:
-                    self.heard.append(lines.readline())
-                    peer.sendall(reply)
-                if not self.closes:
-                    self.heard += lines.readlines()
-        except OSError:
-            pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.close()
-        self.thread.join(20)
-
-    def talk(self, *arguments, **named):
-        return poppasswd(
-            *("--stdin", "--ca", self.certificate.path, *arguments),
-            f"localhost:{self.port}",
-            **named,
-        )
 
 
 class AgainstTheDaemon(harness.TestCase):
@@ -97,7 +48,7 @@ class AgainstTheDaemon(harness.TestCase):
         return f"{name}:{self.daemon.port(mode)}"
 
     def run_with_ca(self, *arguments, **named):
-        return poppasswd("--stdin", "--ca", self.ca, *arguments, **named)
+        return poppasswd.run("--stdin", "--ca", self.ca, *arguments, **named)
 
     def test_change(self):
         status, text = self.run_with_ca(self.host())
@@ -132,9 +83,9 @@ class AgainstTheDaemon(harness.TestCase):
         self.assertNotIn(NEW, text)
 
     def test_unknown_authority_is_refused(self):
-        status, text = poppasswd("--stdin", self.host())
+        status, text = poppasswd.run("--stdin", self.host())
         self.assertEqual(status, NO_TLS)
-        self.assertIn("self-signed certificate", text)
+        self.assertIn("is self-signed", text)
         self.assertIn("--ca", text)
         self.assertTrue(self.backend.has_password(USER, OLD))
 
@@ -185,11 +136,83 @@ class AgainstTheDaemon(harness.TestCase):
         self.assertNotIn("-echo ", shown)
         self.assertNotIn("secret", shown)
 
-    def test_terminal_wants_the_same_twice(self):
-        status, shown = self.on_terminal([OLD, NEW, OLD])
+    def test_terminal_asks_again(self):
+        """For what no server need be asked about."""
+        answers = [OLD, NEW, OLD, "", OLD, OLD]
+        status, shown = self.on_terminal(answers)
         self.assertEqual(status, DATA, shown)
-        self.assertIn("not the same", shown)
+        for said in (
+            "the new passwords are not the same",
+            "the new password is empty",
+            "the new password is the current one",
+            "nothing was changed",
+        ):
+            self.assertIn(f"poppasswd: {said}\r\n", shown)
+        self.assertEqual(shown.count("Current password"), 1)
+        self.assertEqual(shown.count("\nRetype"), 2)
         self.assertTrue(self.backend.has_password(USER, OLD))
+
+    def test_terminal_takes_the_second_try(self):
+        status, shown = self.on_terminal([OLD, NEW, OLD, NEW, NEW])
+        self.assertEqual(status, CHANGED, shown)
+        self.assertTrue(self.backend.has_password(USER, NEW))
+
+
+class OnASocket(harness.TestCase):
+    """unix: listeners."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="poppasswd-test.")
+        self.addCleanup(folder.cleanup)
+        self.path = f"{folder.name}/socket"
+
+    def test_change(self):
+        backend = Matrix({USER: OLD})
+        directives = (f'listen "unix:{self.path}" mode=0666',)
+        with harness.Daemon(backend, directives=directives):
+            status, text = poppasswd.run("--stdin", "--unix", self.path)
+            self.assertEqual(status, CHANGED, text)
+            self.assertTrue(backend.has_password(USER, NEW))
+            status, text = poppasswd.run("--stdin", "--unix", self.path)
+            self.assertEqual(status, REFUSED)
+            self.assertIn("Old password is incorrect.", text)
+
+    def test_dialogue(self):
+        replies = OK_REPLIES + [b"200 changed\r\n", b"200 bye\r\n"]
+        with Local(self.path, replies) as server:
+            status, text = server.talk("--verbose")
+            self.assertEqual(status, CHANGED, text)
+        wanted = f"USER {USER}", f"PASS {OLD}", f"NEWPASS {NEW}", "QUIT"
+        self.assertEqual(server.heard, [f"{w}\r\n".encode() for w in wanted])
+        self.assertNotIn("TLS", text)
+
+    def test_silence(self):
+        with Local(self.path, [b""]) as server:
+            status, text = server.talk("--timeout", "1")
+        self.assertEqual(status, PROTOCOL)
+        self.assertIn("timed out after 1 s", text)
+
+    def test_nobody_accepts(self):
+        """connect(2) itself waits when the backlog is full."""
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.path)
+            listener.listen(0)
+            with socket.socket(socket.AF_UNIX) as first:
+                first.connect(self.path)
+                status, text = poppasswd.run(
+                    *("--stdin", "--timeout", "1", "--unix", self.path)
+                )
+        self.assertEqual(status, UNAVAILABLE)
+        self.assertIn("timed out", text)
+
+    def test_nobody_listens(self):
+        for path, why in (
+            (self.path, "No such file or directory"),
+            ("x" * 200, "a socket's path may have"),
+        ):
+            status, text = poppasswd.run("--stdin", "--unix", path)
+            self.assertEqual(status, UNAVAILABLE)
+            self.assertIn(why, text)
 
 
 class AgainstStrangers(harness.TestCase):
@@ -264,41 +287,51 @@ class AgainstStrangers(harness.TestCase):
     def test_certificate_for_another_name(self):
         self.assert_not_trusted(
             certificates.make(names=("DNS:mail.example.org",)),
-            "hostname mismatch",
-            "the certificate is for: mail.example.org",
-            "one of the names",
+            "the certificate is for mail.example.org, not for localhost",
+            "use one of the names",
         )
 
     def test_certificate_that_has_expired(self):
         self.assert_not_trusted(
             certificates.make(lifetime=("20200101000000Z", "20200201000000Z")),
-            "certificate has expired",
-            "it ends on: 2020-02-01",
+            "the certificate expired on 2020-02-01",
+            "renew it",
         )
 
     def test_certificate_of_somebody_else(self):
         with Scripted(OK_REPLIES, certificates.make(1)) as server:
-            status, text = poppasswd(
+            status, text = poppasswd.run(
                 *("--stdin", "--ca", certificates.make(2).path),
                 f"localhost:{server.port}",
             )
         self.assertEqual(status, NO_TLS, text)
 
     def test_no_tls_at_all(self):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        status, said = NO_TLS, "no TLS: the server says in clear: 200 hello"
+        self.expect([b"200 hello\r\n"], status, said, tls=False)
 
-            def serve():
-                with listener.accept()[0] as peer:
-                    peer.sendall(b"200 hello\r\n")
-                    peer.recv(4096)
+    def test_slow_bytes(self):
+        """A server that keeps the connection alive, byte by byte."""
 
-            thread = threading.Thread(target=serve, daemon=True)
-            thread.start()
-            port = listener.getsockname()[1]
-            status, text = poppasswd("--stdin", f"localhost:{port}")
-            thread.join(20)
-        self.assertEqual(status, NO_TLS)
-        self.assertIn("no TLS", text)
+        class Slow(Scripted):
+            def talk_to(self, peer, lines):
+                while True:
+                    peer.sendall(b"2")
+                    peer.settimeout(0.2)
+                    with contextlib.suppress(TimeoutError):
+                        if not peer.recv(1):
+                            return
+
+        with Slow([]) as server:
+            status, text = server.talk("--timeout", "1")
+        self.assertEqual(status, PROTOCOL)
+        self.assertIn("timed out after 1 s", text)
+
+    def test_controls_of_a_terminal_in_utf_8(self):
+        reply = "500 a\u009b2Jb \u00fc \u00a0c\r\n".encode()
+        with Scripted([b"200 hello\r\n", reply], closes=True) as server:
+            _, text = server.talk()
+        self.assertIn("a  2Jb \u00fc \u00a0c", text)
 
 
 class CommandLine(harness.TestCase):
@@ -309,21 +342,23 @@ class CommandLine(harness.TestCase):
             ("--nonsense", "host"),
             ("--timeout", "0", "host"),
             ("--timeout", "soon", "host"),
-            ("[::1", ),
+            ("[::1",),
             (":106",),
+            ("--unix", "/path", "host"),
+            ("--unix", ""),
         ):
-            status, _ = poppasswd(*arguments)
+            status, _ = poppasswd.run(*arguments)
             self.assertEqual(status, USAGE, arguments)
 
     def test_unknown_host(self):
-        status, text = poppasswd("--stdin", "host.invalid")
+        status, text = poppasswd.run("--stdin", "host.invalid")
         self.assertEqual(status, NO_HOST)
         self.assertIn("unknown host", text)
 
     def test_nobody_listens(self):
         port = harness.free_port()
         for host in f"127.0.0.1:{port}", f"[::1]:{port}":
-            status, text = poppasswd("--stdin", host)
+            status, text = poppasswd.run("--stdin", host)
             self.assertEqual(status, UNAVAILABLE)
             self.assertIn("cannot connect", text)
 
@@ -333,13 +368,21 @@ class CommandLine(harness.TestCase):
             (f"{OLD}\n", "a password is missing"),
             ("x" * 512 + f"\n{NEW}\n", "511 bytes"),
             (f"{OLD}\na\0b\n", "NUL"),
+            (f"{OLD}\n\n", "the new password is empty"),
         ):
-            status, text = poppasswd("--stdin", "localhost", stdin=stdin)
+            status, text = poppasswd.run("--stdin", "localhost", stdin=stdin)
             self.assertEqual(status, DATA)
             self.assertIn(said, text)
 
+    def test_trust_that_cannot_be_read(self):
+        with Scripted(OK_REPLIES) as server:
+            host = f"localhost:{server.port}"
+            status, text = poppasswd.run("--stdin", "--ca", "/nowhere", host)
+        self.assertEqual(status, NO_INPUT)
+        self.assertIn("/nowhere: ", text)
+
     def test_no_terminal(self):
-        status, text = poppasswd("localhost", start_new_session=True)
+        status, text = poppasswd.run("localhost", start_new_session=True)
         self.assertEqual(status, DATA)
         self.assertIn("use --stdin", text)
 
