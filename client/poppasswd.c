@@ -12,15 +12,20 @@
 #include <unistd.h>
 
 #include "client/change.h"
+#include "client/probe.h"
 #include "common/wire.h"
 
 #define CHANGE_TIMEOUT_SEC 20
+#define PROBE_TIMEOUT_SEC  10
 
 static const char usage_text[] =
     "usage: poppasswd [-u USER] [--starttls] [--ca FILE] [--stdin]\n"
     "           [--timeout SEC] [--verbose] HOST[:PORT]\n"
     "       poppasswd [-u USER] [--stdin] [--timeout SEC] [--verbose]\n"
     "           --unix PATH\n"
+    "       poppasswd --probe [--starttls] [--ca FILE] [--warning DAYS]\n"
+    "           [--critical DAYS] [--timeout SEC] [--verbose] HOST[:PORT]\n"
+    "       poppasswd --probe [--timeout SEC] [--verbose] --unix PATH\n"
     "  -u, --user USER  the account; default: your login name\n"
     "  --starttls       begin in clear and ask for TLS; default: TLS at once\n"
     "  --implicit       TLS at once\n"
@@ -28,15 +33,21 @@ static const char usage_text[] =
     "  --ca FILE        trust the certificates in FILE instead of the "
     "system's\n"
     "  --stdin          read the current and the new password from two lines\n"
-    "  --timeout SEC    wait so long for each answer; default: 20\n"
+    "  --timeout SEC    wait so long for each answer; default: 20, --probe: "
+    "10\n"
     "  --verbose        show the dialogue, without the passwords\n"
+    "  --probe          change nothing; tell a monitoring system how it is\n"
+    "  --warning DAYS   before a certificate expires; default: 21\n"
+    "  --critical DAYS  the same; default: 7\n"
     "  --version        print the version\n"
     "  --help           print this\n";
 
 struct options {
 	struct connection_target target;
+	struct probe_limits limits;
 	const char *user;
 	int reads_stdin;
+	int is_probe;
 };
 
 static int
@@ -124,6 +135,28 @@ set_verbose(struct options *o, char *argument)
 }
 
 static int
+set_probe(struct options *o, char *argument)
+{
+	(void)argument;
+	o->is_probe = 1;
+	return 0;
+}
+
+static int
+set_warning(struct options *o, char *argument)
+{
+	return parse_number(argument, "--warning: wants 0 to 3650 days", 0,
+	    3650, &o->limits.warning_days);
+}
+
+static int
+set_critical(struct options *o, char *argument)
+{
+	return parse_number(argument, "--critical: wants 0 to 3650 days", 0,
+	    3650, &o->limits.critical_days);
+}
+
+static int
 print_version(struct options *o, char *argument)
 {
 	(void)o;
@@ -155,6 +188,9 @@ static const struct option_rule option_rules[] = {
 	{ 'n', set_stdin },
 	{ 't', set_timeout },
 	{ 'v', set_verbose },
+	{ 'p', set_probe },
+	{ 'w', set_warning },
+	{ 'c', set_critical },
 	{ 'V', print_version },
 	{ 'h', print_help },
 };
@@ -168,6 +204,9 @@ static const struct option long_options[] = {
 	{ "stdin", no_argument, NULL, 'n' },
 	{ "timeout", required_argument, NULL, 't' },
 	{ "verbose", no_argument, NULL, 'v' },
+	{ "probe", no_argument, NULL, 'p' },
+	{ "warning", required_argument, NULL, 'w' },
+	{ "critical", required_argument, NULL, 'c' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -224,6 +263,8 @@ check_user(struct options *o)
 	return 0;
 }
 
+/* All options are looked at even after a wrong one, so that a probe ends with
+ * a status that is one. */
 static int
 parse_options(struct options *o, int argc, char *argv[])
 {
@@ -246,11 +287,21 @@ parse_arguments(struct options *o, int n, char *argv[])
 	return n == 1 ? split_target(argv[0], &o->target) : -1;
 }
 
+static int
+check_probe(const struct options *o)
+{
+	if (o->limits.warning_days < o->limits.critical_days)
+		return complain("--warning: wants no fewer days than "
+				"--critical");
+	return 0;
+}
+
 int
 main(int argc, char *argv[])
 {
 	struct options o = {
-		.target = { .port = "106", .timeout_sec = CHANGE_TIMEOUT_SEC },
+		.target = { .port = "106" },
+		.limits = { .warning_days = 21, .critical_days = 7 },
 	};
 	int is_wrong = parse_options(&o, argc, argv) == -1;
 
@@ -259,8 +310,15 @@ main(int argc, char *argv[])
 		is_wrong = 1;
 	if (is_wrong) {
 		(void)fputs(usage_text, stderr);
-		return EX_USAGE;
+		return o.is_probe ? PROBE_UNKNOWN : EX_USAGE;
 	}
+	if (o.target.timeout_sec == 0)
+		o.target.timeout_sec =
+		    o.is_probe ? PROBE_TIMEOUT_SEC : CHANGE_TIMEOUT_SEC;
+	if (o.is_probe)
+		return check_probe(&o) == -1
+		    ? PROBE_UNKNOWN
+		    : (int)probe_run(&o.target, &o.limits);
 	if (check_user(&o) == -1)
 		return EX_USAGE;
 	return change_run(&o.target, o.user, o.reads_stdin);

@@ -124,26 +124,29 @@ def issue(
     *,
     kind="ecdsa",
     usage="clientAuth",
+    names=(),
     ca=False,
     lifetime=None,
 ):
-    """A client's certificate, or with ca, one that may issue others. subject
-    is as openssl's -subj takes it, in UTF-8."""
+    """A certificate for a usage, of a client unless there are names, or with
+    ca, one that may issue others. subject is as openssl's -subj takes it, in
+    UTF-8."""
     folder = tempfile.mkdtemp(dir=_folder().name)
-    names = ("c.pem", "c.key", "c.csr", "index", "ca.conf")
     path, key, request, index, config = (
-        os.path.join(folder, name) for name in names
+        os.path.join(folder, name)
+        for name in ("c.pem", "c.key", "c.csr", "index", "ca.conf")
     )
     start, end = lifetime or ("20200101000000Z", "20991231235959Z")
     with open(index, "w", encoding="ascii"):
         pass
     with open(config, "w", encoding="ascii") as file:
         file.write(
-            _CA_CONFIG.format(folder=folder, names="DNS:client").replace(
+            _CA_CONFIG.format(folder=folder, names="DNS:unused").replace(
                 "commonName = supplied",
                 "commonName = optional\norganizationName = optional",
             )
-            + f"[client]\nextendedKeyUsage = {usage}\n"
+            + f"[leaf]\nextendedKeyUsage = {usage}\n"
+            + (f"subjectAltName = {','.join(names)}\n" if names else "")
             + "[issuer]\nbasicConstraints = critical,CA:true\n"
         )
     _openssl(
@@ -152,9 +155,21 @@ def issue(
     )
     _openssl(
         *("ca", "-batch", "-notext", "-config", config, "-utf8"),
-        *("-preserveDN", "-extensions", "issuer" if ca else "client"),
+        *("-preserveDN", "-extensions", "issuer" if ca else "leaf"),
         *("-startdate", start, "-enddate", end, "-in", request),
         *("-cert", issuer.path, "-keyfile", issuer.key),
         *("-outdir", folder, "-out", path),
     )
-    return Certificate(path, key, ())
+    return Certificate(path, key, names)
+
+
+def chain(certificate, *issuers):
+    """The certificate with those of its issuers behind it, as a server sends
+    them."""
+    folder = tempfile.mkdtemp(dir=_folder().name)
+    path = os.path.join(folder, "chain.pem")
+    with open(path, "wb") as file:
+        for part in (certificate, *issuers):
+            with open(part.path, "rb") as source:
+                file.write(source.read())
+    return certificate._replace(path=path)

@@ -2,6 +2,7 @@
 another kind."""
 
 import contextlib
+import re
 import socket
 import ssl
 import subprocess
@@ -22,6 +23,9 @@ USAGE, DATA, NO_INPUT, NO_HOST, UNAVAILABLE, TEMPORARY, PROTOCOL, NO_TLS = (
     76,
     77,
 )
+#: of --probe
+STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+PROBE_REPLIES = [b"200 hello\r\n", b"200 bye\r\n"]
 OK_REPLIES = [b"200 hello\r\n", b"200 pass\r\n", b"200 new\r\n"]
 
 
@@ -126,3 +130,30 @@ class Local(Scripted):
 
     def talk(self, *arguments, **named):
         return run("--stdin", *arguments, "--unix", self.path, **named)
+
+
+_LINE = re.compile(
+    r"POPPASSD (OK|WARNING|CRITICAL|UNKNOWN): [ -{}-~]+"
+    r"( \| connect=\d+\.\d{3}s;;;0"
+    r"( handshake=\d+\.\d{3}s;;;0 days_left=(-?\d+);(\d+):;(\d+):)?)?\n"
+)
+
+
+class ProbeCase(harness.TestCase):
+    def probe(self, *arguments):
+        """The exit status, the first line, the lines behind it."""
+        done = subprocess.run(
+            (harness.program("bin/poppasswd"), "--probe", *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+        self.errors = done.stderr.decode()
+        self.assertNotRegex(self.errors, harness.SANITIZER)
+        first, end, more = done.stdout.decode("ascii").partition("\n")
+        match = _LINE.fullmatch(first + end)
+        self.assertIsNotNone(match, first + self.errors)
+        self.assertEqual(STATES[done.returncode], match[1], first)
+        return done.returncode, first, more

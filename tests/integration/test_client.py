@@ -346,6 +346,7 @@ class CommandLine(harness.TestCase):
             (":106",),
             ("--unix", "/path", "host"),
             ("--unix", ""),
+            ("--warning", "-1", "host"),
         ):
             status, _ = poppasswd.run(*arguments)
             self.assertEqual(status, USAGE, arguments)
