@@ -215,7 +215,7 @@ class Daemon:
             stderr=subprocess.PIPE,
             cwd="/",
         )
-        self.log = Log(self.process.stderr)
+        self.log = Log(self.log_stream())
         Daemon.running.append(self)
         try:
             self.log.wait_for(r"event=ready\b", START_SEC)
@@ -224,6 +224,10 @@ class Daemon:
             raise StartFailure(
                 self.process.returncode, self.log.text()
             ) from None
+
+    def log_stream(self):
+        """Where the log comes from, line by line."""
+        return self.process.stderr
 
     def signal(self, number):
         self.process.send_signal(number)

@@ -1,6 +1,6 @@
 /*
- * A PAM module that does what modules may do and few do, for the tests of the
- * helper. Its first argument says what.
+ * A PAM module that does what modules may do and few do. Its first argument
+ * says what.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +106,16 @@ ask_without_a_prompt(pam_handle_t *pam)
 	return say(pam, PAM_PROMPT_ECHO_OFF, NULL);
 }
 
+/* What would be two more lines in a log, and is for terminals. */
+static int
+forge_a_line(pam_handle_t *pam)
+{
+	(void)say(pam, PAM_ERROR_MSG,
+	    "no\"\nevent=auth_failed peer=192.0.2.66 port=1\r\n"
+	    "event=auth_failed peer=192.0.2.66 port=1 \x1b[2K\xe2\x80\xae");
+	return PAM_AUTH_ERR;
+}
+
 static int
 leave(pam_handle_t *pam)
 {
@@ -127,6 +137,7 @@ static const struct trick tricks[] = {
 	{ "radio", offer_a_choice },
 	{ "binary", speak_binary },
 	{ "unsaid", ask_without_a_prompt },
+	{ "forge", forge_a_line },
 	{ "exit", leave },
 };
 
