@@ -1,13 +1,15 @@
 /*
  * The messages between poppassd's processes. Any process.
  *
- * Three kinds of socket, all AF_UNIX SOCK_SEQPACKET, one message a packet:
+ * Four kinds of socket, all AF_UNIX SOCK_SEQPACKET, one message a packet:
  *
  *   control      net <-> monitor        one per net process
  *   transaction  net <-> helper         one per password change; the monitor
  *                                       makes it, writes TXN_BEGIN into it,
  *                                       and only then gives net its end
  *   status       helper -> monitor      one per helper
+ *   keys         net <-> keeper         one per net process; the keeper's
+ *                                       keys come over a control socket
  *
  * Every message is a struct of fixed size that begins with its type. A
  * receiver has one table of {type, state, size, handler}; whatever the table
@@ -44,7 +46,10 @@
 /* The numbers of descriptors that a started process finds open. */
 #define WIRE_NET_CONTROL_FD        3
 #define WIRE_NET_CLIENTS_FD        4 /* memory of client_throttle_memory() */
-#define WIRE_NET_LISTEN_FD         5 /* and on, in the order of the directives */
+#define WIRE_NET_KEYS_FD           5
+#define WIRE_NET_LISTEN_FD         6 /* and on, in the order of the directives */
+#define WIRE_KEEPER_CONTROL_FD     3
+#define WIRE_KEEPER_KEYS_FD        4
 #define WIRE_HELPER_TRANSACTION_FD 3
 #define WIRE_HELPER_STATUS_FD      4
 
@@ -67,7 +72,10 @@ enum wire_type {
 	/* status, helper to monitor */
 	STATUS_IDENTITY, /* struct status_identity */
 	STATUS_PHASE,    /* struct status_phase */
-	STATUS_REASON    /* struct status_reason, for the log */
+	STATUS_REASON,   /* struct status_reason, for the log */
+	/* keys, net to keeper and back */
+	KEY_REQUEST, /* struct key_request: sign this */
+	KEY_ANSWER   /* struct key_answer, one for each */
 };
 
 /*
@@ -235,6 +243,32 @@ struct status_phase {
 struct status_reason {
 	uint32_t type;
 	char reason[WIRE_DETAIL_SIZE]; /* may hold text from PAM modules */
+};
+
+/* What TLS signs with: one for ECDSA, two for RSA. */
+enum key_padding {
+	KEY_PADDING_NONE = 1,
+	KEY_PADDING_PKCS1,
+	KEY_PADDING_PSS /* the salt is as long as the digest */
+};
+
+#define WIRE_DIGEST_SIZE    64   /* SHA-512 */
+#define WIRE_SIGNATURE_SIZE 1024 /* RSA of 8192 bits */
+
+struct key_request {
+	uint32_t type;
+	uint32_t index;      /* of the pair, as in struct ctl_load */
+	uint64_t number;     /* net's own, comes back in the answer */
+	uint32_t padding;    /* enum key_padding */
+	uint32_t digest_len; /* tells which digest it is: 32, 48 or 64 */
+	uint8_t digest[WIRE_DIGEST_SIZE];
+};
+
+struct key_answer {
+	uint32_t type;
+	uint32_t len; /* of signature; 0: refused */
+	uint64_t number;
+	uint8_t signature[WIRE_SIGNATURE_SIZE];
 };
 
 enum wire_result {

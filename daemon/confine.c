@@ -21,6 +21,7 @@
 #include <cap-ng.h>
 
 #include "common/log.h"
+#include "common/wire.h"
 #include "daemon/filter.h"
 #include "daemon/landlock.h"
 
@@ -123,8 +124,8 @@ fail_if_root_comes_back(void)
 		fatal(EX_SOFTWARE, "confine: capabilities are left");
 }
 
-void
-confine_net(const struct config *config, unsigned n_files)
+static void
+confine(const struct config *config, unsigned n_files, void (*filter)(void))
 {
 	if (started_as_root()) {
 		become_user(config->user);
@@ -139,7 +140,19 @@ confine_net(const struct config *config, unsigned n_files)
 	(void)signal(SIGXFSZ, SIG_IGN);
 	if (landlock_restrict() == -1)
 		fatal(EX_OSERR, "confine: Landlock: %s", strerror(errno));
-	filter_net();
+	filter();
+}
+
+void
+confine_net(const struct config *config, unsigned n_files)
+{
+	confine(config, n_files, filter_net);
+}
+
+void
+confine_keeper(const struct config *config)
+{
+	confine(config, WIRE_KEEPER_KEYS_FD + 4, filter_keeper);
 }
 
 /* What the monitor uses itself, then what it hands on to helpers. */

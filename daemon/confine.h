@@ -19,6 +19,9 @@
  */
 void confine_net(const struct config *config, unsigned n_files);
 
+/* The same for a keeper, with its own list of system calls. */
+void confine_keeper(const struct config *config);
+
 /*
  * Monitor only: a filter of system calls that its children inherit, see
  * filter_monitor(). Then keeps the capabilities that it and its helpers use and

@@ -90,6 +90,22 @@ static const struct checked_call checked[] = {
 	{ SCMP_SYS(shutdown), { EQUALS(1, SHUT_WR) }, 1 },
 };
 
+/* What signing takes: seen are getpid, and receiving and sending below. The
+ * others are as in net, and its end. */
+static const int keeper_allowed[] = { SCMP_SYS(brk), SCMP_SYS(clock_gettime),
+	SCMP_SYS(exit_group), SCMP_SYS(getpid), SCMP_SYS(getrandom),
+	SCMP_SYS(mremap), SCMP_SYS(munmap), SCMP_SYS(time) };
+
+static const struct checked_call keeper_checked[] = {
+	{ SCMP_SYS(futex), { MASKED(1, FUTEX_COMMAND, FUTEX_WAKE) }, 1 },
+	{ SCMP_SYS(mmap),
+	    { MASKED(2, PROT_EXEC, 0),
+		MASKED(3, MAP_ANONYMOUS, MAP_ANONYMOUS) },
+	    2 },
+	{ SCMP_SYS(recvmsg), { EQUALS(2, MSG_TRUNC | MSG_CMSG_CLOEXEC) }, 1 },
+	{ SCMP_SYS(sendmsg), { EQUALS(2, MSG_NOSIGNAL) }, 1 },
+};
+
 #ifdef POPPASSD_SANITIZE
 /* The sanitizers' runtime needs these to report and to end; they fail where
  * failing is enough. */
@@ -172,23 +188,49 @@ allow_all(scmp_filter_ctx filter, const int *calls, size_t n)
 	return failed;
 }
 
-void
-filter_net(void)
+static int
+allow_checked(
+    scmp_filter_ctx filter, const struct checked_call *calls, size_t n)
 {
-	scmp_filter_ctx filter = make_filter(SCMP_ACT_KILL_PROCESS);
-	int failed = allow_all(filter, allowed, N_OF(allowed)) |
-	    allow_all(filter, allowed_unseen, N_OF(allowed_unseen)) |
-	    allow_sanitizer(filter);
+	int failed = 0;
 
-	for (size_t i = 0; i < N_OF(checked); i++)
+	for (size_t i = 0; i < n; i++)
 		failed |= seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
-		    checked[i].call, checked[i].n_arguments,
-		    checked[i].arguments);
+		    calls[i].call, calls[i].n_arguments, calls[i].arguments);
+	return failed;
+}
+
+static void
+load_rules(scmp_filter_ctx filter, int failed)
+{
 	if (failed != 0)
 		fatal(EX_OSERR, "seccomp: a rule was refused");
 	failed = load(filter);
 	if (failed != 0)
 		give_up(failed);
+}
+
+void
+filter_net(void)
+{
+	scmp_filter_ctx filter = make_filter(SCMP_ACT_KILL_PROCESS);
+
+	load_rules(filter,
+	    allow_all(filter, allowed, N_OF(allowed)) |
+		allow_all(filter, allowed_unseen, N_OF(allowed_unseen)) |
+		allow_checked(filter, checked, N_OF(checked)) |
+		allow_sanitizer(filter));
+}
+
+void
+filter_keeper(void)
+{
+	scmp_filter_ctx filter = make_filter(SCMP_ACT_KILL_PROCESS);
+
+	load_rules(filter,
+	    allow_all(filter, keeper_allowed, N_OF(keeper_allowed)) |
+		allow_checked(filter, keeper_checked, N_OF(keeper_checked)) |
+		allow_sanitizer(filter));
 }
 
 /*

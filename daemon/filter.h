@@ -11,6 +11,9 @@
  */
 void filter_net(void);
 
+/* The same for a keeper: receiving, signing, sending. */
+void filter_keeper(void);
+
 /*
  * Monitor only, before it gives up CAP_SYS_ADMIN: what neither it nor a PAM
  * stack nor what a stack starts has a use for fails with EPERM, in this process

@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "conf/config.h"
 #include "daemon/generation.h"
+#include "daemon/keeper_process.h"
 #include "daemon/monitor.h"
 #include "daemon/net.h"
 #include "daemon/worker.h"
@@ -162,6 +163,8 @@ main(int argc, char *argv[])
 	fill_standard_descriptors();
 	if (argc == 1 && strcmp(argv[0], WORKER_NAME) == 0)
 		return net_main();
+	if (argc == 1 && strcmp(argv[0], KEEPER_NAME) == 0)
+		return keeper_process_main();
 	while ((letter = getopt_long(argc, argv, "c:", long_options, NULL)) !=
 	    -1) {
 		size_t i;

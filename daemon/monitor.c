@@ -337,22 +337,41 @@ member_ended(struct monitor *m, struct member *member, int status)
 	free(member);
 }
 
+static struct worker *
+keeper_find(struct monitor *m, pid_t pid)
+{
+	struct member *member;
+
+	TAILQ_FOREACH(member, &m->members, entry)
+	{
+		if (worker_keeper_pid(member->worker) == pid)
+			return member->worker;
+	}
+	return NULL;
+}
+
 static int
 is_own_child(void *context, pid_t pid)
 {
 	struct monitor *m = context;
 
-	return member_find(m, pid) != NULL || helper_pool_owns(m->helpers, pid);
+	return member_find(m, pid) != NULL || keeper_find(m, pid) != NULL ||
+	    helper_pool_owns(m->helpers, pid);
 }
 
 static void
 child_ended(struct monitor *m, pid_t pid, int status)
 {
 	struct member *member = member_find(m, pid);
+	struct worker *with_keys = keeper_find(m, pid);
 	int was_helper;
 
 	if (member != NULL) {
 		member_ended(m, member, status);
+		return;
+	}
+	if (with_keys != NULL) {
+		worker_keeper_ended(with_keys, status);
 		return;
 	}
 	was_helper = helper_pool_reaped(m->helpers, pid, status);

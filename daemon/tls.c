@@ -16,6 +16,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "daemon/remote_key.h"
 #include "daemon/tls_clients.h"
 #include "daemon/tls_names.h"
 
@@ -220,14 +221,27 @@ add_chain(SSL_CTX *ctx, BIO *bio)
 	return 0;
 }
 
-/* OpenSSL's own would ask at the terminal. */
-static int
-no_passphrase(char *buf, int size, int is_writing, void *context)
+int
+tls_no_passphrase(char *buf, int size, int is_writing, void *context)
 {
 	(void)buf;
 	(void)size;
 	(void)is_writing;
 	(void)context;
+	return -1;
+}
+
+static int
+add_pair(struct tls_server *server, BIO *chain, X509 *leaf, EVP_PKEY *pkey)
+{
+	const struct name_set *set = NULL;
+
+	if (leaf != NULL && pkey != NULL)
+		set = find_or_add_set(server, leaf);
+	if (set != NULL && SSL_CTX_use_certificate(set->ctx, leaf) == 1 &&
+	    SSL_CTX_use_PrivateKey(set->ctx, pkey) == 1 &&
+	    add_chain(set->ctx, chain) == 0)
+		return 0;
 	return -1;
 }
 
@@ -239,21 +253,31 @@ tls_server_add(struct tls_server *server, const char *certificate,
 	BIO *secret = BIO_new_mem_buf(key, (int)key_len);
 	X509 *leaf = PEM_read_bio_X509(chain, NULL, NULL, NULL);
 	EVP_PKEY *pkey =
-	    PEM_read_bio_PrivateKey(secret, NULL, no_passphrase, NULL);
-	struct name_set *set = NULL;
-	int result = -1;
+	    PEM_read_bio_PrivateKey(secret, NULL, tls_no_passphrase, NULL);
+	int result = add_pair(server, chain, leaf, pkey);
 
-	if (leaf != NULL && pkey != NULL)
-		set = find_or_add_set(server, leaf);
-	if (set != NULL && SSL_CTX_use_certificate(set->ctx, leaf) == 1 &&
-	    SSL_CTX_use_PrivateKey(set->ctx, pkey) == 1 &&
-	    add_chain(set->ctx, chain) == 0)
-		result = 0;
 	if (result == -1)
 		*why = tls_reason();
 	EVP_PKEY_free(pkey);
 	X509_free(leaf);
 	BIO_free(secret);
+	BIO_free(chain);
+	return result;
+}
+
+int
+tls_server_add_remote(struct tls_server *server, const char *certificate,
+    size_t len, uint32_t index, const char **why)
+{
+	BIO *chain = BIO_new_mem_buf(certificate, (int)len);
+	X509 *leaf = PEM_read_bio_X509(chain, NULL, NULL, NULL);
+	EVP_PKEY *pkey = leaf != NULL ? remote_key_new(leaf, index) : NULL;
+	int result = add_pair(server, chain, leaf, pkey);
+
+	if (result == -1)
+		*why = tls_reason();
+	EVP_PKEY_free(pkey);
+	X509_free(leaf);
 	BIO_free(chain);
 	return result;
 }

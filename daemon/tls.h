@@ -6,6 +6,7 @@
 #define DAEMON_TLS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct tls_server;
 struct tls_session;
@@ -25,6 +26,14 @@ int tls_server_set_client_ca(
  */
 int tls_server_add(struct tls_server *server, const char *certificate,
     size_t certificate_len, const char *key, size_t key_len, const char **why);
+
+/* The same with a key that the keeper has; see remote_key_new(). */
+int tls_server_add_remote(struct tls_server *server, const char *certificate,
+    size_t len, uint32_t index, const char **why);
+
+/* A pem_password_cb that has none: OpenSSL's own would ask at the terminal.
+ * Keeper, too. */
+int tls_no_passphrase(char *buf, int size, int is_writing, void *context);
 
 /* Runs a handshake in memory for every context and version, so that whatever
  * OpenSSL loads late is there before files are out of reach. -1 if one fails.

@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "daemon/process_tree.h"
+#include "daemon/keeper_process.h"
+#include "daemon/start.h"
 
 #define START_SEC  10
 #define SEND_SEC   5 /* a message, while it starts */
@@ -32,6 +33,7 @@ enum worker_state {
 
 struct worker {
 	pid_t pid;
+	pid_t keeper_pid; /* of its private keys; 0 once it has ended */
 	int control_fd;
 	enum worker_state state;
 	int told_to_leave;
@@ -188,156 +190,112 @@ on_worker_deadline(evutil_socket_t fd, short what, void *context)
 	worker_kill(w);
 }
 
-/* Only what a sanitizer's runtime must be told goes along. */
-static char **
-make_environment(void)
-{
-	static char *environment[4];
-	static const char *const kept[] = {
-		"ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="
-	};
-	size_t n = 0;
-
-	for (char **e = environ; *e != NULL; e++) {
-		for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
-			if (strncmp(*e, kept[i], strlen(kept[i])) == 0 &&
-			    n < sizeof(environment) / sizeof(*environment) - 1)
-				environment[n++] = *e;
-		}
-	}
-	return environment;
-}
-
-/* Puts the descriptors where net looks for them: first out of the way of the
- * target numbers, then onto them. Everything else is close-on-exec. */
 static int
-place_descriptors(
-    int control_fd, int clients_fd, const struct listen_set *listens)
-{
-	const int n = (int)listen_set_count(listens);
-	const int above = WIRE_NET_LISTEN_FD + n;
-	int *fds = calloc((size_t)above, sizeof(*fds));
-
-	if (fds == NULL)
-		return -1;
-	fds[WIRE_NET_CONTROL_FD] = control_fd;
-	fds[WIRE_NET_CLIENTS_FD] = clients_fd;
-	for (int i = 0; i < n; i++)
-		fds[WIRE_NET_LISTEN_FD + i] = listen_set_fd(listens, (size_t)i);
-	for (int i = WIRE_NET_CONTROL_FD; i < above; i++) {
-		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, above);
-		if (fds[i] == -1)
-			return -1;
-	}
-	for (int i = WIRE_NET_CONTROL_FD; i < above; i++) {
-		if (dup2(fds[i], i) == -1)
-			return -1;
-	}
-	free(fds);
-	return 0;
-}
-
-static void
-become_net(int control_fd, int clients_fd, const struct listen_set *listens)
-{
-	static char name[] = WORKER_NAME;
-	char *argv[] = { name, NULL };
-
-	if (place_descriptors(control_fd, clients_fd, listens) == 0)
-		(void)execve("/proc/self/exe", argv, make_environment());
-	log_message(LOG_LEVEL_ERROR, "net: cannot start: %s", strerror(errno));
-	_exit(EX_OSERR);
-}
-
-static int
-send_blob(const struct worker *w, enum load_kind kind, size_t index,
-    const char *bytes, size_t len)
-{
-	struct ctl_load *m = secret_memory_map(sizeof(*m), NULL);
-	int result = -1;
-
-	if (m == NULL)
-		return -1;
-	do {
-		size_t n = len < sizeof(m->bytes) ? len : sizeof(m->bytes);
-
-		m->type = CTL_LOAD;
-		m->kind = kind;
-		m->index = (uint32_t)index;
-		m->len = (uint32_t)n;
-		memcpy(m->bytes, bytes, n);
-		if (wire_send(w->control_fd, m, sizeof(*m), -1) != WIRE_OK)
-			goto out;
-		len -= n;
-		bytes += n;
-	} while (len > 0);
-	result = 0;
-out:
-	secret_memory_unmap(m, sizeof(*m));
-	return result;
-}
-
-static int
-send_config(const struct worker *w, const struct config *config)
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	int result = -1;
-
-	if (out == NULL)
-		return -1;
-	if (config_dump(config, out) == 0 && fflush(out) == 0)
-		result = send_blob(w, LOAD_CONFIG, 0, text, len);
-	(void)fclose(out);
-	free(text);
-	return result;
-}
-
-static int
-send_files(const struct worker *w, const struct tls_files *files)
+send_certificates(int fd, const struct tls_files *files)
 {
 	const char *bytes;
 	size_t len;
 
 	bytes = tls_files_client_ca(files, &len);
-	if (bytes != NULL && send_blob(w, LOAD_CLIENT_CA, 0, bytes, len) == -1)
+	if (bytes != NULL &&
+	    start_send_blob(fd, LOAD_CLIENT_CA, 0, bytes, len) == -1)
 		return -1;
 	for (size_t i = 0; i < tls_files_count(files); i++) {
 		bytes = tls_files_certificate(files, i, &len);
-		if (send_blob(w, LOAD_CERTIFICATE, i, bytes, len) == -1)
-			return -1;
-		bytes = tls_files_key(files, i, &len);
-		if (send_blob(w, LOAD_KEY, i, bytes, len) == -1)
+		if (start_send_blob(fd, LOAD_CERTIFICATE, i, bytes, len) == -1)
 			return -1;
 	}
-	return send_blob(w, LOAD_END, 0, "", 0);
-}
-
-/* A net that does not read must not hold up the monitor. */
-static void
-limit_sending(const struct worker *w, time_t sec)
-{
-	const struct timeval limit = { .tv_sec = sec };
-
-	(void)setsockopt(
-	    w->control_fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	return start_send_blob(fd, LOAD_END, 0, "", 0);
 }
 
 static int
-spawn(struct worker *w, int clients_fd, const struct listen_set *listens)
+send_keys(int fd, const struct tls_files *files)
 {
+	for (size_t i = 0; i < tls_files_count(files); i++) {
+		size_t len;
+		const char *bytes = tls_files_key(files, i, &len);
+
+		if (start_send_blob(fd, LOAD_KEY, i, bytes, len) == -1)
+			return -1;
+	}
+	return start_send_blob(fd, LOAD_END, 0, "", 0);
+}
+
+/* Net's end of the keys socket, or -1. */
+static int
+spawn_keeper(struct worker *w, const struct config *config,
+    const struct tls_files *files)
+{
+	int control[2] = { -1, -1 }, keys[2] = { -1, -1 }, fds[2];
+	const struct start_files start = { .fds = fds, .n = 2 };
+	int result = -1;
+
+	if (wire_pair(control) == -1 || wire_pair(keys) == -1)
+		goto out;
+	fds[WIRE_KEEPER_CONTROL_FD - WIRE_KEEPER_CONTROL_FD] = control[1];
+	fds[WIRE_KEEPER_KEYS_FD - WIRE_KEEPER_CONTROL_FD] = keys[1];
+	start_limit_sending(control[0], SEND_SEC);
+	w->keeper_pid = start_process(KEEPER_NAME, &start);
+	if (w->keeper_pid > 0 && start_send_config(control[0], config) == 0 &&
+	    send_keys(control[0], files) == 0)
+		result = keys[0];
+out:
+	for (int i = 0; i < 2; i++) {
+		if (control[i] != -1)
+			(void)close(control[i]);
+		if (keys[i] != -1 && keys[i] != result)
+			(void)close(keys[i]);
+	}
+	return result;
+}
+
+static int
+spawn_net(struct worker *w, int clients_fd, int keys_fd,
+    const struct listen_set *listens)
+{
+	const int n = (int)listen_set_count(listens);
+	struct start_files start = { .n = WIRE_NET_LISTEN_FD -
+		    WIRE_NET_CONTROL_FD + n };
+	int *fds = calloc((size_t)start.n, sizeof(*fds));
 	int fd[2];
 
-	if (wire_pair(fd) == -1)
+	if (fds == NULL || wire_pair(fd) == -1) {
+		free(fds);
 		return -1;
+	}
 	w->control_fd = fd[0];
-	limit_sending(w, SEND_SEC);
-	w->pid = process_fork();
-	if (w->pid == 0)
-		become_net(fd[1], clients_fd, listens);
+	start_limit_sending(fd[0], SEND_SEC);
+	fds[0] = fd[1];
+	fds[WIRE_NET_CLIENTS_FD - WIRE_NET_CONTROL_FD] = clients_fd;
+	fds[WIRE_NET_KEYS_FD - WIRE_NET_CONTROL_FD] = keys_fd;
+	for (int i = 0; i < n; i++)
+		fds[WIRE_NET_LISTEN_FD - WIRE_NET_CONTROL_FD + i] =
+		    listen_set_fd(listens, (size_t)i);
+	start.fds = fds;
+	w->pid = start_process(WORKER_NAME, &start);
 	(void)close(fd[1]);
+	free(fds);
 	return w->pid == -1 ? -1 : 0;
+}
+
+/* Both at once: the keeper reads its keys while net reads its certificates. */
+static int
+spawn(struct worker *w, const struct config *config,
+    const struct tls_files *files, int clients_fd,
+    const struct listen_set *listens)
+{
+	int keys_fd = spawn_keeper(w, config, files);
+	int result;
+
+	if (keys_fd == -1)
+		return -1;
+	result = spawn_net(w, clients_fd, keys_fd, listens);
+	(void)close(keys_fd);
+	if (result == 0)
+		result = start_send_config(w->control_fd, config);
+	if (result == 0)
+		result = send_certificates(w->control_fd, files);
+	return result;
 }
 
 static int
@@ -345,7 +303,7 @@ watch(struct worker *w, struct event_base *base)
 {
 	const struct timeval start = { .tv_sec = START_SEC };
 
-	limit_sending(w, ANSWER_SEC);
+	start_limit_sending(w->control_fd, ANSWER_SEC);
 	w->control_event = event_new(
 	    base, w->control_fd, EV_READ | EV_PERSIST, on_worker_control, w);
 	w->deadline = evtimer_new(base, on_worker_deadline, w);
@@ -383,8 +341,8 @@ worker_start(struct event_base *base, const struct config *config,
 	    LEAVE_SEC * 1000;
 	w->callbacks = callbacks;
 	w->context = context;
-	if (spawn(w, clients_fd, listens) == 0 && send_config(w, config) == 0 &&
-	    send_files(w, files) == 0 && watch(w, base) == 0)
+	if (spawn(w, config, files, clients_fd, listens) == 0 &&
+	    watch(w, base) == 0)
 		return w;
 	log_message(LOG_LEVEL_ERROR, "net: cannot start: %s", strerror(errno));
 	give_up(w);
@@ -395,6 +353,28 @@ pid_t
 worker_pid(const struct worker *worker)
 {
 	return worker->pid;
+}
+
+pid_t
+worker_keeper_pid(const struct worker *worker)
+{
+	return worker->keeper_pid;
+}
+
+void
+worker_keeper_ended(struct worker *worker, int status)
+{
+	const int pid = (int)worker->keeper_pid;
+
+	worker->keeper_pid = 0;
+	/* It ends well when net has. One that leaves may do so without. */
+	if (worker->is_killed || worker->told_to_leave ||
+	    (WIFEXITED(status) && WEXITSTATUS(status) == 0))
+		return;
+	log_message(LOG_LEVEL_ERROR,
+	    "keys: process %d: ended; net, which needs it, is started again",
+	    pid);
+	worker_kill(worker);
 }
 
 int
@@ -486,6 +466,10 @@ worker_free(struct worker *worker)
 {
 	if (worker == NULL)
 		return;
+	/* It sees the end of net, unless net has hidden its end of the socket
+	 * somewhere. It ignores what a service manager sends to all. */
+	if (worker->keeper_pid > 0)
+		(void)kill(worker->keeper_pid, SIGUSR1);
 	if (worker->control_event != NULL)
 		event_free(worker->control_event);
 	if (worker->deadline != NULL)

@@ -40,6 +40,13 @@ struct worker *worker_start(struct event_base *base,
 
 pid_t worker_pid(const struct worker *worker);
 
+/* The process that holds this net's keys; 0 if it has ended. */
+pid_t worker_keeper_pid(const struct worker *worker);
+
+/* That one was reaped: net is killed, unless it has ended or leaves, to be
+ * started again with another. */
+void worker_keeper_ended(struct worker *worker, int status);
+
 /* Has it said that it serves, and not been told to stop? */
 int worker_is_serving(const struct worker *worker);
 

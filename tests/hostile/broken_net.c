@@ -15,6 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "daemon/keeper_process.h"
 #include "daemon/monitor.h"
 #include "daemon/net.h"
 #include "daemon/worker.h"
@@ -249,6 +250,8 @@ main(int argc, char *argv[])
 {
 	uint64_t seed;
 
+	if (strcmp(argv[0], KEEPER_NAME) == 0)
+		return keeper_process_main();
 	if (strcmp(argv[0], WORKER_NAME) != 0)
 		return argc == 3 ? monitor_main(argv[2]) : EX_USAGE;
 	if (open_record(&seed) == -1)

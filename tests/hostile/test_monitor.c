@@ -56,6 +56,9 @@ int
 __wrap_kill(pid_t pid, int signal)
 {
 	ck_assert_int_gt(pid, FIRST_PID);
+	/* A keeper, whose net has ended. */
+	if (signal == SIGUSR1)
+		return 0;
 	ck_assert_int_eq(signal, SIGKILL);
 	seen.n_killed++;
 	return 0;

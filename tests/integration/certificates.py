@@ -5,6 +5,7 @@ Made once a process: make() remembers what it was asked for.
 
 import functools
 import os
+import re
 import subprocess
 import tempfile
 from typing import NamedTuple
@@ -173,3 +174,22 @@ def chain(certificate, *issuers):
             with open(part.path, "rb") as source:
                 file.write(source.read())
     return certificate._replace(path=path)
+
+
+def private_numbers(pair):
+    """The secret numbers of a key, most significant byte first: d, and for
+    RSA the primes."""
+    text = subprocess.run(
+        ("openssl", "pkey", "-noout", "-text", "-in", pair.key),
+        check=True,
+        capture_output=True,
+    ).stdout.decode()
+    found = re.findall(
+        r"^(?:priv|privateExponent|prime[12]):\n((?: +[0-9a-f:]+\n)+)",
+        text,
+        re.M,
+    )
+    return [
+        bytes.fromhex(re.sub(r"[\s:]", "", number)).lstrip(b"\0")
+        for number in found
+    ]

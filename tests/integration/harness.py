@@ -335,6 +335,15 @@ class Daemon:
         (pid,) = self.net_pids()
         return pid
 
+    def keeper_pid(self):
+        """The process that holds the private keys."""
+        (pid,) = [
+            pid
+            for pid in processes.descendants(self.process.pid)
+            if processes.command(pid).startswith("poppassd: keys")
+        ]
+        return pid
+
     def helper_pids(self):
         return [
             pid

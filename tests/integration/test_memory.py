@@ -2,12 +2,14 @@
 password anywhere."""
 
 import contextlib
+import ssl
 
 import accounts
+import certificates
 import harness
 import processes
 from accounts import Matrix
-from client import ASK_NEW, CHANGED, WRONG, Client, change, log_in
+from client import ASK_NEW, CHANGED, WRONG, Client, change, context, log_in
 from waiting import in_parallel
 
 N_CHANGES = 100
@@ -86,6 +88,28 @@ class Memory(harness.TestCase):
             old = new
         self.abandon(daemon, old, words)
         self.assert_no_copy(daemon, words)
+
+    def test_key_is_with_its_keeper(self):
+        """The numbers of the private key, in either order of bytes."""
+        pairs = [certificates.make(kind=kind) for kind in ("ecdsa", "rsa")]
+        daemon = self.start_daemon(Matrix({USER: "old-secret-0"}), pairs=pairs)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            tls = context(version=version)
+            with Client(daemon.port(), "implicit", tls=tls) as client:
+                client.say(b"QUIT", b"200 Bye.")
+        words = []
+        for pair in pairs:
+            for number in certificates.private_numbers(pair):
+                words += [number, number[::-1]]
+        self.assertGreater(len(words), 4)
+        found, _ = find(daemon.keeper_pid(), words)
+        self.assertEqual(
+            {line is not None for _, line in found}, {True}, "not even there"
+        )
+        found, n_bytes = find(daemon.net_pid(), words)
+        print(f"{n_bytes >> 10} KiB of net searched", flush=True)
+        self.assertGreater(n_bytes, 1 << 20)
+        self.assertEqual(found, [])
 
     def abandon(self, daemon, old, words):
         """What else can happen to a password: wrong, too long, cut off,

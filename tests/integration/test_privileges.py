@@ -111,6 +111,19 @@ class AsRoot(Net, harness.TestCase):
         self.assert_sandbox(net)
         self.assert_no_files(net)
 
+    def test_keeper(self):
+        """As net."""
+        keeper = self.daemon.keeper_pid()
+        status = processes.status(keeper)
+        user = pwd.getpwnam(accounts.NET_USER)
+        self.assertEqual(ids(status, "Uid"), [user.pw_uid] * 4)
+        self.assertEqual(ids(status, "Gid"), [user.pw_gid] * 4)
+        self.assertEqual(status["Groups"], "")
+        self.assertEqual(status["CapBnd"], NONE)
+        self.assert_sandbox(keeper)
+        self.assert_no_files(keeper)
+        self.assertEqual(os.listdir(f"/proc/{keeper}/root/"), [])
+
     def test_net_has_an_empty_root(self):
         net = self.daemon.net_pid()
         self.assertEqual(os.listdir(f"/proc/{net}/root/"), [])

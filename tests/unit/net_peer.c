@@ -17,6 +17,7 @@
 #include <openssl/ssl.h>
 
 #include "daemon/client_throttle.h"
+#include "daemon/keeper.h"
 #include "daemon/net.h"
 #include "tests/unit/self_signed.h"
 #include "tests/unit/suite.h"
@@ -28,6 +29,7 @@
 
 static struct {
 	pid_t pid;
+	pid_t keeper_pid;
 	int control;
 	in_port_t ports[N_LISTENERS];
 	struct ctl_event events[EVENTS_MAX];
@@ -88,14 +90,28 @@ send_bio(enum load_kind kind, BIO *bio)
 	(void)BIO_free(bio);
 }
 
-static void
-send_certificate(void)
+/* A process that has this key and signs with it; net's end of its socket. */
+static int
+start_keeper(BIO *key)
 {
-	BIO *certificate, *key;
+	char *bytes;
+	long len = BIO_get_mem_data(key, &bytes);
+	int fd[2];
 
-	self_signed(&certificate, &key);
-	send_bio(LOAD_CERTIFICATE, certificate);
-	send_bio(LOAD_KEY, key);
+	ck_assert_int_eq(wire_pair(fd), 0);
+	peer.keeper_pid = fork();
+	ck_assert_int_ne(peer.keeper_pid, -1);
+	if (peer.keeper_pid == 0) {
+		struct keeper *keeper = keeper_new();
+
+		(void)close(fd[0]);
+		if (keeper_add(keeper, bytes, (size_t)len) == 0)
+			(void)keeper_serve(keeper, fd[1]);
+		keeper_free(keeper);
+		_exit(0);
+	}
+	(void)close(fd[1]);
+	return fd[0];
 }
 
 static int
@@ -170,15 +186,19 @@ void
 peer_start(const char *directives)
 {
 	struct ctl_order ready;
+	BIO *certificate, *key;
 	char text[1024];
 	int fd[2], fds[N_FILES];
 
+	self_signed(&certificate, &key);
+	fds[2] = start_keeper(key);
+	(void)BIO_free(key);
 	ck_assert_int_eq(wire_pair(fd), 0);
 	fds[0] = fd[1];
 	fds[1] = client_throttle_memory();
 	ck_assert_int_ne(fds[1], -1);
 	for (int i = 0; i < N_LISTENERS; i++)
-		fds[i + 2] = listen_on_loopback(&peer.ports[i]);
+		fds[i + 3] = listen_on_loopback(&peer.ports[i]);
 	peer.pid = fork();
 	ck_assert_int_ne(peer.pid, -1);
 	if (peer.pid == 0)
@@ -191,7 +211,7 @@ peer_start(const char *directives)
 	    "tls-certificate /none\nuser nobody\ngreeting hello\n%s\n",
 	    directives);
 	send_blob(LOAD_CONFIG, text, strlen(text));
-	send_certificate();
+	send_bio(LOAD_CERTIFICATE, certificate);
 	send_blob(LOAD_END, NULL, 0);
 	expect_message(CTL_READY, &ready, sizeof(ready));
 	peer.client_ctx = SSL_CTX_new(TLS_client_method());
@@ -244,6 +264,9 @@ peer_clean_up(void)
 		(void)kill(peer.pid, SIGKILL);
 		(void)waitpid(peer.pid, NULL, 0);
 	}
+	/* It has seen the end of net. */
+	if (peer.keeper_pid > 0)
+		(void)waitpid(peer.keeper_pid, NULL, 0);
 	SSL_CTX_free(peer.client_ctx);
 	(void)close(peer.control);
 	memset(&peer, 0, sizeof(peer));
