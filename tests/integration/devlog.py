@@ -1,17 +1,18 @@
 """A /dev/log of the test's own, so that syslog(3) of the daemon and of PAM
 modules can be read. Root only, inside the namespace of accounts."""
 
+import functools
 import os
 import socket
 
 import accounts
 
 _NODES = ("null", "zero", "full", "random", "urandom", "tty", "pts", "shm")
-_socket = None
 
 
+@functools.lru_cache(maxsize=None)
 def _lay_over_dev():
-    """A /dev that can be written to without the machine's being."""
+    """A /dev that can be written to without the machine's being; once."""
     accounts.assert_private_etc()
     folder = "/run/dev"
     os.mkdir(folder)
@@ -30,23 +31,22 @@ def _lay_over_dev():
 
 
 def open_socket():
-    """The socket that datagrams to /dev/log come from; always the same."""
-    global _socket
-    if _socket is None:
-        _lay_over_dev()
-        _socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        _socket.bind("/dev/log")
-        os.chmod("/dev/log", 0o666)
-    return _socket
+    """The socket that datagrams to /dev/log come from. Before the process that
+    logs is started: it looks once."""
+    _lay_over_dev()
+    log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    log.bind("/dev/log")
+    os.chmod("/dev/log", 0o666)
+    return log
 
 
 class Stream:
     """Lines as a syslog daemon would write them to a file, until the process
     has ended; then what it wrote to standard error."""
 
-    def __init__(self, process):
+    def __init__(self, log, process):
         self.process = process
-        self.socket = open_socket()
+        self.socket = log
         self.socket.settimeout(0.2)
 
     def __iter__(self):
@@ -64,5 +64,8 @@ class Stream:
         yield from self.process.stderr
 
     def close(self):
-        """The socket stays for the next."""
+        """Whoever logs from now on is told so, instead of waiting for a
+        reader."""
+        os.unlink("/dev/log")
+        self.socket.close()
         self.process.stderr.close()

@@ -71,7 +71,8 @@ class Scenario:
     def expect(self, peer, user, password, reply):
         got = client.log_in(peer, user, password)
         if got != reply:
-            raise AssertionError(f"{user}: {got!r}")
+            tail = "\n".join(self.daemon.log.lines[-5:])
+            raise AssertionError(f"{user}: {got!r}\n{tail}")
 
     def attack(self):
         self.fail("alice", times=2)
@@ -130,8 +131,12 @@ class Syslog(harness.Daemon):
             for line in super().lines()
         ]
 
+    def _start(self):
+        self.log_socket = devlog.open_socket()
+        super()._start()
+
     def log_stream(self):
-        return devlog.Stream(self.process)
+        return devlog.Stream(self.log_socket, self.process)
 
 
 @unittest.skipUnless(shutil.which("fail2ban-regex"), "takes fail2ban")
@@ -285,7 +290,9 @@ class Fail2ban(harness.TestCase):
 
 
 def as_syslog(lines):
-    return [f"Nov 25 10:00:00 mailhost poppassd[1]: {line}" for line in lines]
+    """As rsyslog of Debian 12 writes them."""
+    head = "2026-11-25T10:00:00.000001+00:00 mailhost poppassd[1]: "
+    return [head + line for line in lines]
 
 
 if __name__ == "__main__":
