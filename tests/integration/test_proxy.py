@@ -198,15 +198,17 @@ class Refused(Proxied):
                 self.assert_refused(client, why, mark)
 
     def test_proxy_that_nobody_trusts(self):
-        """Whatever it sends, good header or none."""
+        """Whatever it sends, good header or none; and as often as it likes:
+        it does not fill the log."""
+        mark = self.daemon.log.mark()
         for data in (V1, V2, b"USER bob\r\n", b""):
-            mark = self.daemon.log.mark()
             client = self.connect("auto", source="127.0.0.4")
             try:
                 client.send(data)
             except OSError:
                 pass  # closed already
             self.assert_refused(client, "proxy-trust", mark, "127.0.0.4")
+        self.assertEqual(len(self.daemon.log.find("proxy_refused", mark)), 1)
 
     def test_cut_off(self):
         mark = self.daemon.log.mark()
