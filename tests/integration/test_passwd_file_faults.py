@@ -44,6 +44,7 @@ FILE_CALLS = (
 ).split()
 ERRORS = ("brk", "getrandom")
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EINTR")
+MISSED = "missed"
 N_TRACERS = 2
 USER = b"alice@example.org"
 
@@ -188,20 +189,28 @@ class Traced:
             is_inside |= entry.startswith('read(0, "change\\t')
         raise AssertionError(f"no change in\n{self.text()}")
 
+    def was_hit(self):
+        """How often a file is read that others fill, such as /proc/locks, is
+        not always the same: the fault may come late, or not at all."""
+        inside = self.text().partition("AF_NETLINK")[0]
+        return re.search(r"\(INJECTED\)|killed by SIGKILL", inside)
+
     def attempt(self, call, fault):
-        """One change with a fault at one call. Returns PAM's code, and what
-        was wrong about it, or None."""
+        """One change with a fault at one call. Returns PAM's code, or MISSED,
+        and what was wrong about it, or None."""
         name, number = call
         inject = f"inject={name}:{fault}:when={number}"
         answer = self.run("-e", inject)
         current = self.changed.password(OLD, NEW)
-        wrong = None
-        if not re.search(r"\(INJECTED\)|killed by SIGKILL", self.text()):
-            wrong = f"{inject}: never came"
-        if answer is not None and not self.is_true(answer, current):
+        code, wrong = answer and answer[0], None
+        if not self.was_hit():
+            code = MISSED
+        elif answer is None and "error" in fault:
+            wrong = f"{inject}: ended by\n{self.text()[-1000:]}"
+        elif answer is not None and not self.is_true(answer, current):
             wrong = f"{inject}: told {answer}, but {current} works"
         self.restore(current)
-        return answer and answer[0], wrong
+        return code, wrong
 
     def is_true(self, answer, current):
         """An error means that the old password works, but for the last step,
@@ -243,6 +252,7 @@ class SystemCalls(harness.TestCase):
         results = [result for share in shares for result in share]
         self.assertEqual([w for _, w in results if w is not None], [])
         codes = [code for code, _ in results]
+        self.assertLess(codes.count(MISSED), len(work) / 20)
         tally = {code: codes.count(code) for code in set(codes)}
         print(
             f"{len(calls)} calls, {len(work)} faults; PAM's codes, None if "
@@ -253,7 +263,7 @@ class SystemCalls(harness.TestCase):
 
     def test_kill_at_each(self):
         tally = self.faults_at_each_call(lambda *_: ["signal=KILL"])
-        self.assertEqual(set(tally), {None})
+        self.assertLessEqual(set(tally), {None, MISSED})
 
     def test_errors_at_each(self):
         def errors(name, n):
@@ -262,7 +272,7 @@ class SystemCalls(harness.TestCase):
             these = ERRORS if ALL_ERRORS else [ERRORS[n % len(ERRORS)]]
             return [f"error={error}" for error in these]
 
-        self.assertNotIn(None, self.faults_at_each_call(errors))
+        self.faults_at_each_call(errors)
 
 
 class Overtaken(harness.TestCase):
