@@ -27,7 +27,9 @@ static const char config_text[] =
     "listen 127.0.0.1:1 tls=implicit\ntls-certificate /none\nuser nobody\n"
     "max-helpers 4\n";
 
-/* What the wrapped functions saw. */
+#define A_MINUTE_MS 60000
+
+/* What the wrapped functions saw, and see. */
 static struct {
 	pid_t last_pid;
 	int far_end[2]; /* of the two pairs that were made last, the later first
@@ -35,6 +37,7 @@ static struct {
 	int n_killed;
 	int n_trees_killed;
 	int n_lines;
+	uint64_t now_ms;
 } seen;
 
 pid_t __wrap_process_fork(void);
@@ -43,6 +46,7 @@ void __wrap_process_tree_kill(pid_t root);
 void __wrap_log_message(enum log_level level, const char *format, ...);
 void __wrap_log_event(
     enum log_level level, const char *event, const struct log_subject *subject);
+uint64_t __wrap_clock_now_ms(void);
 int __wrap_wire_pair(int fd[2]);
 int __real_wire_pair(int fd[2]);
 
@@ -87,6 +91,12 @@ __wrap_log_event(
 	(void)event;
 	(void)subject;
 	seen.n_lines++;
+}
+
+uint64_t
+__wrap_clock_now_ms(void)
+{
+	return seen.now_ms;
 }
 
 int
@@ -579,6 +589,8 @@ live_as_helper(void)
 {
 	uint32_t phase;
 
+	/* None of the helpers before slows this one down. */
+	seen.now_ms += A_MINUTE_MS;
 	make_request();
 	helper_pool_admit(now.pool, now.worker, (void *)message.bytes);
 	ck_assert_uint_eq(helper_pool_running(now.pool), 1);
@@ -607,6 +619,10 @@ START_TEST(test_helper_lies)
 	int n_fds;
 
 	begin_life();
+	/* Or it has ten seconds. */
+	make_ready();
+	send_on(now.control);
+	turn();
 	live_as_helper();
 	n_fds = abuse_count_fds();
 	memory = memory_in_use();
