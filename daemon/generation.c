@@ -5,6 +5,7 @@
 #include "daemon/generation.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,22 @@ generation_check(const char *path, FILE *out)
 	tls_files_free(g.files);
 	config_free(g.config);
 	return report(path, &errors);
+}
+
+void
+generation_warn(const struct generation *generation)
+{
+	for (size_t i = 0; i < tls_files_count(generation->files); i++) {
+		char reason[PATH_MAX + 64];
+		const struct log_subject subject = { .reason = reason };
+
+		if (!tls_files_is_self_signed(generation->files, i))
+			continue;
+		(void)snprintf(reason, sizeof(reason),
+		    "%s: clients that verify it must be given it",
+		    generation->config->pairs[i].certificate);
+		log_event(LOG_LEVEL_WARNING, "self_signed", &subject);
+	}
 }
 
 void

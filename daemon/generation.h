@@ -33,6 +33,9 @@ struct generation *generation_load_logged(
 /* Reads and checks, but opens nothing. 0 or -1. */
 int generation_check(const char *path, FILE *out);
 
+/* Says in the log what works, but perhaps not as the administrator means it. */
+void generation_warn(const struct generation *generation);
+
 /* Closes the listening sockets before the rest; may be NULL. */
 void generation_close_listens(struct generation *generation);
 

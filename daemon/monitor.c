@@ -174,6 +174,7 @@ reload_commit(struct monitor *m)
 	m->next = NULL;
 	helper_pool_configure(m->helpers, m->now->config);
 	log_open(m->now->config->log_target, m->now->config->log_level);
+	generation_warn(m->now);
 	(void)event_del(m->restart_timer);
 	m->restart_ms = RESTART_FIRST_MS;
 	if (old != NULL)
@@ -503,6 +504,7 @@ monitor_main(const char *config_path)
 	helper_pool_configure(m.helpers, m.now->config);
 	log_event(LOG_LEVEL_NOTICE, "start",
 	    &(struct log_subject){ .reason = "poppassd " POPPASSD_VERSION });
+	generation_warn(m.now);
 	m.current = member_start(&m, m.now);
 	m.exit_status = m.current != NULL ? EX_OK : EX_OSERR;
 	if (m.current != NULL)

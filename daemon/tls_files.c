@@ -32,6 +32,7 @@ struct tls_file {
 struct tls_pair {
 	struct tls_file certificate;
 	struct tls_file key;
+	int is_self_signed;
 };
 
 struct tls_files {
@@ -180,7 +181,7 @@ check_dates(const struct subject *s, X509 *x)
 
 static int
 check_pair(const struct subject *certificate, const struct subject *key,
-    const struct tls_pair *pair)
+    struct tls_pair *pair)
 {
 	X509 *x = parse_certificate(certificate, &pair->certificate);
 	EVP_PKEY *k = parse_key(key, &pair->key);
@@ -188,6 +189,7 @@ check_pair(const struct subject *certificate, const struct subject *key,
 
 	if (x == NULL || k == NULL || check_dates(certificate, x) == -1)
 		goto out;
+	pair->is_self_signed = X509_self_signed(x, 0) == 1;
 	if (X509_check_private_key(x, k) == 1)
 		result = 0;
 	else
@@ -314,6 +316,12 @@ tls_files_key(const struct tls_files *files, size_t i, size_t *len)
 {
 	*len = files->pairs[i].key.len;
 	return files->pairs[i].key.bytes;
+}
+
+int
+tls_files_is_self_signed(const struct tls_files *files, size_t i)
+{
+	return files->pairs[i].is_self_signed;
 }
 
 const char *

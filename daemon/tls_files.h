@@ -29,6 +29,9 @@ const char *tls_files_certificate(
     const struct tls_files *files, size_t i, size_t *len);
 const char *tls_files_key(const struct tls_files *files, size_t i, size_t *len);
 
+/* Has nobody but itself signed the certificate of the pair? */
+int tls_files_is_self_signed(const struct tls_files *files, size_t i);
+
 /* The PEM text of tls-client-ca; NULL if it is not set. Owned by files. */
 const char *tls_files_client_ca(const struct tls_files *files, size_t *len);
 

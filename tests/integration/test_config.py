@@ -222,6 +222,20 @@ class Certificates(Configured):
             file.write(b"\x30\x82\x01\x00 not text")
         self.assert_refused(path, "PEM")
 
+    def test_self_signed_is_a_warning(self):
+        with self.daemon:
+            path, _ = self.daemon.pair_paths()
+            self.daemon.log.wait_for(f'event=self_signed reason="{path}: ')
+
+    def test_issued_is_none(self):
+        issued = certificates.issue(
+            certificates.authority(), "/CN=localhost", usage="serverAuth"
+        )
+        self.daemon.pairs = [issued]
+        self.daemon.install_pairs()
+        with self.daemon:
+            self.assertFalse(self.daemon.log.find("event=self_signed"))
+
     def test_file_that_holds_both(self):
         path, key = self.daemon.pair_paths()
         with open(path, "ab") as target, open(key, "rb") as source:
