@@ -59,10 +59,12 @@ enum wire_type {
 	CTL_ADMIT_ANSWER, /* struct ctl_admit_answer, with a descriptor */
 	CTL_DRAIN,        /* struct ctl_order: no new sessions, finish these */
 	CTL_STOP,         /* struct ctl_order: finish running changes only */
+	CTL_PING,         /* struct ctl_order: answer, if you live */
 	/* control, net to monitor */
 	CTL_READY,         /* struct ctl_order: confined, accepting */
 	CTL_ADMIT_REQUEST, /* struct ctl_admit_request */
 	CTL_EVENT,         /* struct ctl_event: a line for the log */
+	CTL_PONG,          /* struct ctl_order: the answer to CTL_PING */
 	/* transaction */
 	TXN_BEGIN,  /* struct txn_begin, monitor to helper */
 	TXN_AUTH,   /* struct txn_secret, net to helper: the old password */

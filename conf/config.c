@@ -155,6 +155,28 @@ config_parse(const char *name, const char *text, size_t len,
 	return finish(config, parser, errors);
 }
 
+/* The default has neither file nor line; what takes its place has a line, so
+ * that it is not replaced in turn. */
+void
+config_listen_too(
+    struct config *config, const char *address, struct config_errors *errors)
+{
+	const struct directive *listen = directive_find("listen");
+	const struct config_place place = { .line = 1 };
+	char *words[] = { strdup("listen"), strdup(address) };
+	const struct directive_use use = { config, errors, &place, words, 2 };
+
+	if (config->n_listens == 1 && config->listens[0].place.file == NULL &&
+	    config->listens[0].place.line == 0)
+		config_listen_clear(&config->listens[--config->n_listens]);
+	if (words[0] != NULL && words[1] != NULL)
+		listen->set(listen, &use);
+	else
+		config_error(errors, NULL, "listen: %s", strerror(errno));
+	free(words[0]);
+	free(words[1]);
+}
+
 int
 config_dump(const struct config *config, FILE *out)
 {

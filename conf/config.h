@@ -159,6 +159,11 @@ struct config *config_load(const char *path, struct config_errors *errors);
 struct config *config_parse(const char *name, const char *text, size_t len,
     struct config_errors *errors);
 
+/* Adds a listener at an address as a directive has it, without options. If the
+ * configuration has no listen directive, it takes the place of the default. */
+void config_listen_too(
+    struct config *config, const char *address, struct config_errors *errors);
+
 /* Writes every directive with its value in effect, in a form that
  * config_parse() reads back to the same. 0, or -1 with errno of the stream. */
 int config_dump(const struct config *config, FILE *out);

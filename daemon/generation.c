@@ -36,6 +36,7 @@ struct generation *
 generation_load(const char *path, const struct generation *old, FILE *out)
 {
 	struct config_errors errors = { .out = out };
+	const struct listen_set *inherited = old != NULL ? old->listens : NULL;
 	struct generation *g = calloc(1, sizeof(*g));
 
 	if (g == NULL) {
@@ -44,8 +45,9 @@ generation_load(const char *path, const struct generation *old, FILE *out)
 	}
 	read_and_check(g, path, &errors);
 	if (errors.n == 0)
-		g->listens = listen_set_open(
-		    g->config, old != NULL ? old->listens : NULL, &errors);
+		listen_set_complete(inherited, g->config, &errors);
+	if (errors.n == 0)
+		g->listens = listen_set_open(g->config, inherited, &errors);
 	if (report(path, &errors) == 0)
 		return g;
 	generation_free(g);

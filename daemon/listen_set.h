@@ -12,6 +12,25 @@
 
 struct listen_set;
 
+/* A socket that a service manager opened; name is its name there. */
+struct listen_passed {
+	int fd;
+	const char *name;
+};
+
+/*
+ * A set of passed sockets, for the `old` of listen_set_open(). Takes the
+ * descriptors over. What does not listen for streams goes to errors, and then
+ * NULL is returned. Free with listen_set_free().
+ */
+struct listen_set *listen_set_adopt(
+    const struct listen_passed *passed, size_t n, struct config_errors *errors);
+
+/* Adds a listener for each passed socket of old (may be NULL) whose address no
+ * directive names: what was passed is served. */
+void listen_set_complete(const struct listen_set *old, struct config *config,
+    struct config_errors *errors);
+
 /*
  * Opens a socket for each listen directive, in their order; where old (may be
  * NULL) has one on the same address, it is shared with that one instead, so

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +21,19 @@
 #include "daemon/keeper_process.h"
 #include "daemon/monitor.h"
 #include "daemon/net.h"
+#include "daemon/notify.h"
 #include "daemon/worker.h"
 
 #define DEFAULT_CONFIG POPPASSD_SYSCONFDIR "/poppassd.conf"
 
 static const char usage_text[] =
-    "usage: poppassd [-c FILE] [--check-config] [--dump-config] [--version]\n"
+    "usage: poppassd [-c FILE] [--check-config] [--dump-config] [--reload]\n"
+    "                [--version]\n"
     "  -c, --config FILE  read FILE instead of " DEFAULT_CONFIG "\n"
     "  --check-config     check the configuration and all that it names\n"
     "  --dump-config      print every directive with the value in effect\n"
+    "  --reload           check the configuration, then have the service read "
+    "it\n"
     "  --version          print the version\n"
     "Stays in the foreground. See poppassd(8) and poppassd.conf(5).\n";
 
@@ -58,6 +64,34 @@ run_dump(const char *path)
 	}
 	config_free(config);
 	return status;
+}
+
+/*
+ * What a service manager runs for a reload; MAINPID is the daemon. The manager
+ * has to hear that a reload is under way before this process ends, or it would
+ * not wait for it: so that is said here, and not only by the daemon.
+ */
+static int
+run_reload(const char *path)
+{
+	const char *text = getenv("MAINPID");
+	const intmax_t pid = text != NULL ? strtoimax(text, NULL, 10) : 0;
+
+	if (pid <= 1 || pid > INT_MAX) {
+		(void)fprintf(stderr,
+		    "--reload: MAINPID names no process; this is for the "
+		    "service manager: run `systemctl reload poppassd`\n");
+		return EX_USAGE;
+	}
+	if (generation_check(path, stderr) == -1)
+		return EX_CONFIG;
+	notify_open();
+	notify_reloading();
+	if (kill((pid_t)pid, SIGHUP) == 0)
+		return EX_OK;
+	(void)fprintf(
+	    stderr, "--reload: process %jd: %s\n", pid, strerror(errno));
+	return EX_OSERR;
 }
 
 static int
@@ -126,6 +160,7 @@ struct option_rule {
 static const struct option_rule option_rules[] = {
 	{ 'k', run_check },
 	{ 'd', run_dump },
+	{ 'r', run_reload },
 	{ 'v', run_version },
 	{ 'h', run_help },
 	{ '?', run_usage },
@@ -135,6 +170,7 @@ static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "check-config", no_argument, NULL, 'k' },
 	{ "dump-config", no_argument, NULL, 'd' },
+	{ "reload", no_argument, NULL, 'r' },
 	{ "version", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },

@@ -21,10 +21,12 @@
 #include <event2/event.h>
 
 #include "common/log.h"
+#include "daemon/activation.h"
 #include "daemon/client_throttle.h"
 #include "daemon/confine.h"
 #include "daemon/generation.h"
 #include "daemon/helper_pool.h"
+#include "daemon/notify.h"
 #include "daemon/process_tree.h"
 #include "daemon/username.h"
 #include "daemon/worker.h"
@@ -33,6 +35,9 @@
 #define RESTART_FIRST_MS 100
 #define RESTART_LAST_MS  30000
 #define OLD_AGE_SEC      10
+
+/* What a stop may take beyond the last change. */
+#define STOP_MARGIN_MS 5000
 
 struct member {
 	TAILQ_ENTRY(member) entry;
@@ -192,6 +197,7 @@ reload_abandon(struct monitor *m, const char *why)
 	m->next = NULL;
 	listen_set_restore_access(m->now->listens, m->now->config);
 	log_event(LOG_LEVEL_ERROR, "reload_failed", &subject);
+	notify_ready("Serving as before: the last reload failed, see the log");
 	reload_end(m);
 }
 
@@ -206,6 +212,8 @@ on_worker_ready(void *context, struct worker *worker)
 	if (worker == m->successor)
 		reload_commit(m);
 	log_event(LOG_LEVEL_NOTICE, "ready", NULL);
+	notify_ready("Serving");
+	notify_alive();
 	reload_end(m);
 }
 
@@ -220,8 +228,19 @@ on_worker_admit(void *context, struct worker *worker,
 	helper_pool_admit(m->helpers, worker, &canonical);
 }
 
+/* The manager's watchdog is about the service: net must have answered. */
+static void
+on_worker_alive(void *context, struct worker *worker)
+{
+	const struct monitor *m = context;
+
+	if (worker == m->current)
+		notify_alive();
+}
+
 static const struct worker_callbacks worker_callbacks = {
 	.ready = on_worker_ready,
+	.alive = on_worker_alive,
 	.admit = on_worker_admit,
 };
 
@@ -229,6 +248,7 @@ static void
 reload(struct monitor *m)
 {
 	m->reload_is_wanted = 0;
+	notify_reloading();
 	m->next = generation_load_logged(m->config_path, m->now);
 	if (m->next == NULL) {
 		reload_abandon(m, "the old configuration stays in force");
@@ -274,8 +294,9 @@ static void
 on_monitor_stop(evutil_socket_t fd, short what, void *context)
 {
 	struct monitor *m = context;
-	struct timeval limit =
-	    timeval_of_ms(m->now->config->change_timeout_ms + 5000);
+	const unsigned limit_ms =
+	    m->now->config->change_timeout_ms + STOP_MARGIN_MS;
+	const struct timeval limit = timeval_of_ms(limit_ms);
 
 	(void)fd;
 	(void)what;
@@ -284,6 +305,7 @@ on_monitor_stop(evutil_socket_t fd, short what, void *context)
 	m->is_stopping = 1;
 	m->reload_is_wanted = 0;
 	log_event(LOG_LEVEL_NOTICE, "stop", NULL);
+	notify_stopping(limit_ms + STOP_MARGIN_MS);
 	(void)event_del(m->restart_timer);
 	(void)event_add(m->stop_timer, &limit);
 	/* Nobody is to queue for a service that will not come. */
@@ -314,6 +336,8 @@ current_ended(struct monitor *m, const struct member *member)
 		return;
 	if (m->has_served) {
 		restart_later(m, member);
+		notify_status("Not serving: the network process died and will "
+			      "be started again");
 		return;
 	}
 	m->is_stopping = 1;
@@ -487,6 +511,20 @@ monitor_free(struct monitor *m)
 	event_base_free(m->base);
 }
 
+/* Sockets that were passed to us serve as those of an older generation. */
+static struct generation *
+load_first(const char *config_path)
+{
+	struct config_errors errors = { .out = stderr };
+	struct generation passed = { .listens = activation_take(&errors) };
+	struct generation *first = NULL;
+
+	if (errors.n == 0)
+		first = generation_load(config_path, &passed, stderr);
+	generation_close_listens(&passed);
+	return first;
+}
+
 int
 monitor_main(const char *config_path)
 {
@@ -494,7 +532,8 @@ monitor_main(const char *config_path)
 		.restart_ms = RESTART_FIRST_MS };
 
 	TAILQ_INIT(&m.members);
-	m.now = generation_load(config_path, NULL, stderr);
+	notify_open();
+	m.now = load_first(config_path);
 	if (m.now == NULL)
 		return EX_CONFIG;
 	log_open(m.now->config->log_target, m.now->config->log_level);

@@ -213,6 +213,17 @@ on_stop(void *context, const void *message, int passed_fd)
 }
 
 static enum wire_result
+on_ping(void *context, const void *message, int passed_fd)
+{
+	const struct ctl_order pong = { .type = CTL_PONG };
+
+	(void)message;
+	(void)passed_fd;
+	(void)net_send(context, &pong, sizeof(pong));
+	return WIRE_OK;
+}
+
+static enum wire_result
 on_admit_answer(void *context, const void *message, int passed_fd)
 {
 	const struct ctl_admit_answer *answer = message;
@@ -234,6 +245,7 @@ static const struct wire_rule rules[] = {
 	    on_admit_answer, 1 },
 	{ CTL_DRAIN, WIRE_ANY_STATE, sizeof(struct ctl_order), on_drain, 0 },
 	{ CTL_STOP, WIRE_ANY_STATE, sizeof(struct ctl_order), on_stop, 0 },
+	{ CTL_PING, WIRE_ANY_STATE, sizeof(struct ctl_order), on_ping, 0 },
 };
 
 /* Nobody is left to order a stop, so this is one. */

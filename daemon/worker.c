@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "daemon/heartbeat.h"
 #include "daemon/keeper_process.h"
 #include "daemon/start.h"
 
@@ -40,7 +41,8 @@ struct worker {
 	int is_killed;
 	unsigned leave_ms; /* from CTL_DRAIN to its end */
 	struct event *control_event;
-	struct event *deadline; /* to be ready, and to have left */
+	struct event *deadline;      /* to be ready, and to have left */
+	struct heartbeat *heartbeat; /* while it serves */
 	const struct worker_callbacks *callbacks;
 	void *context;
 };
@@ -54,7 +56,20 @@ on_ready(void *context, const void *message, int passed_fd)
 	(void)passed_fd;
 	w->state = WORKER_SERVING;
 	(void)event_del(w->deadline);
+	heartbeat_start(w->heartbeat);
 	w->callbacks->ready(w->context, w);
+	return WIRE_OK;
+}
+
+static enum wire_result
+on_pong(void *context, const void *message, int passed_fd)
+{
+	struct worker *w = context;
+
+	(void)message;
+	(void)passed_fd;
+	heartbeat_answered(w->heartbeat);
+	w->callbacks->alive(w->context, w);
 	return WIRE_OK;
 }
 
@@ -143,6 +158,8 @@ static const struct wire_rule rules[] = {
 	    WIRE_STATE(WORKER_SERVING) | WIRE_STATE(WORKER_LEAVING),
 	    sizeof(struct ctl_admit_request), on_admit_request, 0 },
 	{ CTL_EVENT, WIRE_ANY_STATE, sizeof(struct ctl_event), on_event, 0 },
+	{ CTL_PONG, WIRE_STATE(WORKER_SERVING) | WIRE_STATE(WORKER_LEAVING),
+	    sizeof(struct ctl_order), on_pong, 0 },
 };
 
 static void
@@ -298,6 +315,52 @@ spawn(struct worker *w, const struct config *config,
 	return result;
 }
 
+static void
+send_or_kill(struct worker *w, const void *message, size_t len, int fd)
+{
+	/* Somebody else may hold the other end of the socket: to wait for one
+	 * that is as good as dead, once for each answer, would be its weapon.
+	 */
+	if (w->is_killed)
+		return;
+	switch (wire_send(w->control_fd, message, len, fd)) {
+	case WIRE_OK:
+	case WIRE_EOF:
+		return;
+	case WIRE_AGAIN:
+	case WIRE_BAD:
+	case WIRE_ERROR:
+		log_message(LOG_LEVEL_ERROR,
+		    "net: process %d: does not read (%s), killed", (int)w->pid,
+		    strerror(errno));
+		worker_kill(w);
+	}
+}
+
+static void
+on_worker_ask(void *context)
+{
+	const struct ctl_order ping = { .type = CTL_PING };
+	struct worker *w = context;
+
+	send_or_kill(w, &ping, sizeof(ping), -1);
+}
+
+static void
+on_worker_silence(void *context)
+{
+	struct worker *w = context;
+
+	log_message(LOG_LEVEL_ERROR, "net: process %d: does not answer, killed",
+	    (int)w->pid);
+	worker_kill(w);
+}
+
+static const struct heartbeat_callbacks heartbeat_callbacks = {
+	.ask = on_worker_ask,
+	.on_silence = on_worker_silence,
+};
+
 static int
 watch(struct worker *w, struct event_base *base)
 {
@@ -307,7 +370,9 @@ watch(struct worker *w, struct event_base *base)
 	w->control_event = event_new(
 	    base, w->control_fd, EV_READ | EV_PERSIST, on_worker_control, w);
 	w->deadline = evtimer_new(base, on_worker_deadline, w);
-	if (w->control_event == NULL || w->deadline == NULL)
+	w->heartbeat = heartbeat_new(base, &heartbeat_callbacks, w);
+	if (w->control_event == NULL || w->deadline == NULL ||
+	    w->heartbeat == NULL)
 		return -1;
 	if (event_add(w->control_event, NULL) == -1)
 		return -1;
@@ -383,28 +448,6 @@ worker_is_serving(const struct worker *worker)
 	return worker->state == WORKER_SERVING;
 }
 
-static void
-send_or_kill(struct worker *w, const void *message, size_t len, int fd)
-{
-	/* Somebody else may hold the other end of the socket: to wait for one
-	 * that is as good as dead, once for each answer, would be its weapon.
-	 */
-	if (w->is_killed)
-		return;
-	switch (wire_send(w->control_fd, message, len, fd)) {
-	case WIRE_OK:
-	case WIRE_EOF:
-		return;
-	case WIRE_AGAIN:
-	case WIRE_BAD:
-	case WIRE_ERROR:
-		log_message(LOG_LEVEL_ERROR,
-		    "net: process %d: does not read (%s), killed", (int)w->pid,
-		    strerror(errno));
-		worker_kill(w);
-	}
-}
-
 void
 worker_order(struct worker *worker, enum wire_type order)
 {
@@ -413,6 +456,8 @@ worker_order(struct worker *worker, enum wire_type order)
 		.tv_usec = (suseconds_t)(worker->leave_ms % 1000) * 1000 };
 
 	worker->told_to_leave = 1;
+	/* To leave has a deadline of its own. */
+	heartbeat_stop(worker->heartbeat);
 	(void)event_add(worker->deadline, &limit);
 	if (worker->state == WORKER_STARTING) {
 		worker_kill(worker);
@@ -474,6 +519,7 @@ worker_free(struct worker *worker)
 		event_free(worker->control_event);
 	if (worker->deadline != NULL)
 		event_free(worker->deadline);
+	heartbeat_free(worker->heartbeat);
 	if (worker->control_fd != -1)
 		(void)close(worker->control_fd);
 	free(worker);

@@ -21,6 +21,7 @@ struct worker;
 /* Called from the event loop. None may free the worker. */
 struct worker_callbacks {
 	void (*ready)(void *context, struct worker *worker);
+	void (*alive)(void *context, struct worker *worker);
 	void (*admit)(void *context, struct worker *worker,
 	    const struct ctl_admit_request *request);
 };
@@ -28,7 +29,9 @@ struct worker_callbacks {
 /*
  * Starts a net process and sends it configuration and keys; clients_fd is
  * memory of client_throttle_memory() and stays the caller's. It has 10 s to say
- * that it is ready; then, or if it breaks the protocol, it is killed. Blocks
+ * that it is ready; then, or if it breaks the protocol, or once it serves and
+ * does not answer (daemon/heartbeat.h), it is killed. `alive` is called for
+ * each sign of life that it was asked for. Blocks
  * until it has taken what it needs, 5 s at most a message. NULL with a line in
  * the log. Its end comes as SIGCHLD: see worker_pid(). Free with
  * worker_free().

@@ -138,6 +138,13 @@ on_ready(void *context, struct worker *worker)
 }
 
 static void
+on_alive(void *context, struct worker *worker)
+{
+	ck_assert_ptr_null(context);
+	ck_assert_ptr_nonnull(worker);
+}
+
+static void
 on_admit(void *context, struct worker *worker,
     const struct ctl_admit_request *request)
 {
@@ -148,6 +155,7 @@ on_admit(void *context, struct worker *worker,
 }
 
 static const struct worker_callbacks callbacks = { .ready = on_ready,
+	.alive = on_alive,
 	.admit = on_admit };
 
 static void

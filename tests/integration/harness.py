@@ -83,6 +83,8 @@ class Daemon:
     """
 
     running = []
+    #: more arguments of subprocess.Popen
+    popen_options = {}
 
     def __init__(
         self,
@@ -214,6 +216,7 @@ class Daemon:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             cwd="/",
+            **self.popen_options,
         )
         self.log = Log(self.log_stream())
         Daemon.running.append(self)

@@ -46,7 +46,7 @@ class Completions(harness.TestCase):
 
     def test_options_of_poppassd(self):
         got = self.offered("poppassd", "--")
-        for option in "config", "check-config", "dump-config", "version":
+        for option in "config check-config dump-config reload version".split():
             self.assertEqual(got.count(f"--{option}"), 1, got)
 
     def test_beginning_of_an_option(self):

@@ -282,6 +282,14 @@ peer_order(enum wire_type order)
 }
 
 void
+peer_expect_order(enum wire_type type)
+{
+	struct ctl_order m;
+
+	expect_message(type, &m, sizeof(m));
+}
+
+void
 peer_send_raw(const void *bytes, size_t len)
 {
 	send_message(peer.control, bytes, len, -1);

@@ -29,6 +29,9 @@ void peer_order(enum wire_type order);
 void peer_send_raw(const void *bytes, size_t len);
 void peer_hang_up(void);
 
+/* Net's next word that is no event is this one. */
+void peer_expect_order(enum wire_type type);
+
 /* The next request for admission, which must be for user. Returns its cookie.
  * Events that come before it are kept. */
 uint64_t peer_expect_request(const char *user);

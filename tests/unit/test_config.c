@@ -133,6 +133,43 @@ static const char *const good_lines[] = {
 };
 
 /* What is dumped and read again dumps to the same text. */
+static struct config *
+parse_and_listen_too(const char *text)
+{
+	struct config_errors errors = { .out = NULL };
+	struct config *c = parse(text);
+
+	config_listen_too(c, "127.0.0.1:1106", &errors);
+	config_listen_too(c, "unix:/run/x", &errors);
+	ck_assert_uint_eq(errors.n, 0);
+	return c;
+}
+
+START_TEST(test_listen_too_replaces_the_default)
+{
+	struct config *c = parse_and_listen_too(CERTIFICATE);
+
+	ck_assert_uint_eq(c->n_listens, 2);
+	ck_assert_str_eq(c->listens[0].address, "127.0.0.1:1106");
+	ck_assert_int_eq(c->listens[0].tls, LISTEN_TLS_AUTO);
+	ck_assert_str_eq(c->listens[1].address, "unix:/run/x");
+	ck_assert_int_eq(c->listens[1].is_unix, 1);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(test_listen_too_adds_to_directives)
+{
+	struct config *c =
+	    parse_and_listen_too(CERTIFICATE "listen [::]:106 tls=implicit\n");
+
+	ck_assert_uint_eq(c->n_listens, 3);
+	ck_assert_str_eq(c->listens[0].address, "[::]:106");
+	ck_assert_str_eq(c->listens[2].address, "unix:/run/x");
+	config_free(c);
+}
+END_TEST
+
 START_TEST(test_dump_is_read_back)
 {
 	struct config *first, *second;
@@ -335,6 +372,8 @@ main(void)
 	TCase *tcase = tcase_create("config");
 
 	tcase_add_test(tcase, test_parse_gives_defaults);
+	tcase_add_test(tcase, test_listen_too_replaces_the_default);
+	tcase_add_test(tcase, test_listen_too_adds_to_directives);
 	tcase_add_loop_test(tcase, test_dump_is_read_back, 0, N_OF(good_lines));
 	tcase_add_loop_test(
 	    tcase, test_parse_says_what_is_wrong, 0, N_OF(bad_lines));

@@ -541,6 +541,22 @@ START_TEST(test_stop_does_not_wait_for_a_check_that_nobody_needs)
 }
 END_TEST
 
+START_TEST(test_ping_is_answered_at_any_time)
+{
+	struct peer_client *c;
+
+	peer_start(PATIENT);
+	peer_order(CTL_PING);
+	peer_expect_order(CTL_PONG);
+	c = peer_connect();
+	peer_order(CTL_DRAIN);
+	peer_order(CTL_PING);
+	peer_expect_order(CTL_PONG);
+	peer_leave(c);
+	ck_assert_int_eq(peer_wait_exit(), EX_OK);
+}
+END_TEST
+
 START_TEST(test_drain_lets_sessions_finish)
 {
 	struct peer_client *c;
@@ -654,6 +670,7 @@ add_ends(TCase *tcase)
 	tcase_add_test(tcase, test_stop_cancels_what_has_not_begun);
 	tcase_add_test(
 	    tcase, test_stop_does_not_wait_for_a_check_that_nobody_needs);
+	tcase_add_test(tcase, test_ping_is_answered_at_any_time);
 	tcase_add_test(tcase, test_drain_lets_sessions_finish);
 	tcase_add_test(tcase, test_drain_has_an_end);
 	tcase_add_test(tcase, test_loss_of_the_monitor_is_a_stop);

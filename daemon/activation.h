@@ -1,0 +1,18 @@
+/*
+ * Listening sockets that a service manager passed: the protocol of
+ * sd_listen_fds(3). Monitor only.
+ */
+#ifndef DAEMON_ACTIVATION_H
+#define DAEMON_ACTIVATION_H
+
+#include "daemon/listen_set.h"
+
+/*
+ * Takes LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES out of the environment and
+ * the sockets that they mean into a set, for the `old` of listen_set_open().
+ * NULL if there are none, or with an error in errors. Once, before anything
+ * else is opened. Free with listen_set_free().
+ */
+struct listen_set *activation_take(struct config_errors *errors);
+
+#endif
