@@ -87,8 +87,8 @@ generation_check(const char *path, FILE *out)
 	return report(path, &errors);
 }
 
-void
-generation_warn(const struct generation *generation)
+static void
+warn_of_certificates(const struct generation *generation)
 {
 	for (size_t i = 0; i < tls_files_count(generation->files); i++) {
 		char reason[PATH_MAX + 64];
@@ -101,6 +101,33 @@ generation_warn(const struct generation *generation)
 		    generation->config->pairs[i].certificate);
 		log_event(LOG_LEVEL_WARNING, "self_signed", &subject);
 	}
+}
+
+static void
+warn_of_listeners(const struct generation *generation)
+{
+	const struct config *config = generation->config;
+
+	for (size_t i = 0; i < config->n_listens; i++) {
+		char reason[PATH_MAX + 128];
+		const struct log_subject subject = { .reason = reason };
+
+		if (!listen_set_is_apart(generation->listens, i))
+			continue;
+		(void)snprintf(reason, sizeof(reason),
+		    "%s: is none of the sockets that the service manager "
+		    "passed; if it gives the service no network, name it in "
+		    "poppassd.socket",
+		    config->listens[i].address);
+		log_event(LOG_LEVEL_WARNING, "listens_apart", &subject);
+	}
+}
+
+void
+generation_warn(const struct generation *generation)
+{
+	warn_of_certificates(generation);
+	warn_of_listeners(generation);
 }
 
 void

@@ -335,6 +335,17 @@ listen_set_count(const struct listen_set *set)
 }
 
 int
+listen_set_is_apart(const struct listen_set *set, size_t i)
+{
+	int some_are_passed = 0;
+
+	for (size_t k = 0; k < set->n; k++)
+		some_are_passed |= is_passed(&set->sockets[k]);
+	return some_are_passed && !is_passed(&set->sockets[i]) &&
+	    set->sockets[i].file == NULL;
+}
+
+int
 listen_set_fd(const struct listen_set *set, size_t i)
 {
 	return set->sockets[i].fd;

@@ -44,6 +44,10 @@ struct listen_set *listen_set_open(const struct config *config,
 
 size_t listen_set_count(const struct listen_set *set);
 
+/* Was socket i opened here, though a service manager has passed others? Under a
+ * manager that gives the service no network, it serves nobody. */
+int listen_set_is_apart(const struct listen_set *set, size_t i);
+
 /* The descriptor of directive i; owned by set. */
 int listen_set_fd(const struct listen_set *set, size_t i);
 

@@ -314,6 +314,21 @@ class PassedSockets(harness.TestCase):
             self.assertTrue(check(ports[0], "bob", "first", "implicit"))
             self.assertTrue(check(ports[1], "bob", "first", "starttls"))
 
+    def test_an_address_that_is_not_passed_is_a_warning(self):
+        """In a network of its own, the service would not be found there."""
+        sock = listening()
+        port = sock.getsockname()[1]
+        apart = harness.free_port()
+        daemon = self.daemon(
+            [(sock, "one")],
+            [f"listen 127.0.0.1:{port}", f"listen 127.0.0.1:{apart}"],
+        )
+        with daemon:
+            daemon.log.wait_for(
+                f'event=listens_apart reason="127.0.0.1:{apart}: '
+            )
+            self.assertEqual(len(daemon.log.find("listens_apart")), 1)
+
     def test_an_ipv6_socket_is_found(self):
         try:
             sock = listening("::1")
