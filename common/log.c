@@ -21,6 +21,42 @@ static struct {
 	int with_prefix; /* the journal reads `<n>` as the priority */
 } log_state = { .level = LOG_LEVEL_INFO };
 
+/* In the order of poppassd(8). */
+static struct log_count counts[] = {
+	{ "start", 0 },
+	{ "ready", 0 },
+	{ "stop", 0 },
+	{ "not_root", 0 },
+	{ "self_signed", 0 },
+	{ "reload_ok", 0 },
+	{ "reload_failed", 0 },
+	{ "net_died", 0 },
+	{ "change_ok", 0 },
+	{ "change_refused", 0 },
+	{ "change_unknown", 0 },
+	{ "login_ok", 0 },
+	{ "auth_failed", 0 },
+	{ "account_refused", 0 },
+	{ "policy_refused", 0 },
+	{ "temporary_failure", 0 },
+	{ "cancelled", 0 },
+	{ "throttled", 0 },
+	{ "unlocked", 0 },
+	{ "session_refused", 0 },
+	{ "session_dropped", 0 },
+	{ "tls_failed", 0 },
+	{ "clear_refused", 0 },
+	{ "proxy_refused", 0 },
+	{ "starttls_injection", 0 },
+	{ "protocol_error", 0 },
+	{ "timeout", 0 },
+	{ "accept_paused", 0 },
+	{ "net_note", 0 },
+	{ "other", 0 },
+};
+
+#define N_COUNTS (sizeof(counts) / sizeof(*counts))
+
 static const int priorities[] = {
 	[LOG_LEVEL_ERROR] = LOG_ERR,
 	[LOG_LEVEL_WARNING] = LOG_WARNING,
@@ -181,6 +217,25 @@ line_add_origin(struct line *line, const struct wire_origin *origin)
 		line_add_quoted(line, "certificate", origin->certificate);
 }
 
+static void
+count(const char *event)
+{
+	size_t i;
+
+	for (i = 0; i < N_COUNTS - 1; i++) {
+		if (strcmp(counts[i].event, event) == 0)
+			break;
+	}
+	counts[i].n++;
+}
+
+const struct log_count *
+log_counts(size_t *n_counts)
+{
+	*n_counts = N_COUNTS;
+	return counts;
+}
+
 void
 log_event(
     enum log_level level, const char *event, const struct log_subject *subject)
@@ -189,6 +244,7 @@ log_event(
 	const struct log_subject *s = subject != NULL ? subject : &nothing;
 	struct line line = { .len = 0 };
 
+	count(event);
 	line_add(&line, "event=%s", event);
 	if (s->origin != NULL)
 		line_add_origin(&line, s->origin);

@@ -6,6 +6,7 @@
 #define COMMON_LOG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/wire.h"
 
@@ -39,6 +40,16 @@ struct log_subject {
  * one. */
 void log_event(
     enum log_level level, const char *event, const struct log_subject *subject);
+
+/* How often an event has come since the start, written or not. */
+struct log_count {
+	const char *event;
+	uint64_t n;
+};
+
+/* Of every event that poppassd(8) lists, and of "other" for those that it does
+ * not. */
+const struct log_count *log_counts(size_t *n_counts);
 
 /* Writes `what: subject: reason`, lower case, no full stop. */
 void log_message(enum log_level level, const char *format, ...)

@@ -37,6 +37,8 @@
 #define WIRE_PATH_SIZE     256
 #define WIRE_PATTERN_SIZE  128
 #define WIRE_PROMPTS_MAX   16
+#define WIRE_STATE_SIZE    16
+#define WIRE_SESSIONS_MAX  20
 #define WIRE_CHUNK_SIZE    8192
 #define WIRE_MESSAGE_MAX   9216 /* no message is larger */
 
@@ -60,11 +62,15 @@ enum wire_type {
 	CTL_DRAIN,        /* struct ctl_order: no new sessions, finish these */
 	CTL_STOP,         /* struct ctl_order: finish running changes only */
 	CTL_PING,         /* struct ctl_order: answer, if you live */
+	CTL_LIST,         /* struct ctl_list: tell of sessions */
+	CTL_FORGET,       /* struct ctl_forget: failures of an address */
 	/* control, net to monitor */
 	CTL_READY,         /* struct ctl_order: confined, accepting */
 	CTL_ADMIT_REQUEST, /* struct ctl_admit_request */
 	CTL_EVENT,         /* struct ctl_event: a line for the log */
 	CTL_PONG,          /* struct ctl_order: the answer to CTL_PING */
+	CTL_LISTED,        /* struct ctl_listed, one for each CTL_LIST */
+	CTL_FORGOTTEN,     /* struct ctl_forgotten, one for each CTL_FORGET */
 	/* transaction */
 	TXN_BEGIN,  /* struct txn_begin, monitor to helper */
 	TXN_AUTH,   /* struct txn_secret, net to helper: the old password */
@@ -184,6 +190,41 @@ struct ctl_event {
 	uint32_t event; /* enum net_event */
 	struct wire_origin origin;
 	char detail[WIRE_DETAIL_SIZE];
+};
+
+/* The cookies are the monitor's own; net sends them back. */
+struct ctl_list {
+	uint32_t type;
+	uint32_t from; /* 0, or next of the answer before */
+	uint64_t cookie;
+};
+
+struct wire_session {
+	struct wire_origin origin;
+	char state[WIRE_STATE_SIZE];
+	uint32_t age_sec;
+};
+
+struct ctl_listed {
+	uint32_t type;
+	uint32_t n;
+	uint64_t cookie;
+	uint32_t next; /* where to go on; 0: that is all */
+	uint32_t zero;
+	struct wire_session sessions[WIRE_SESSIONS_MAX];
+};
+
+struct ctl_forget {
+	uint32_t type;
+	uint32_t zero;
+	uint64_t cookie;
+	char address[WIRE_ADDRESS_SIZE];
+};
+
+struct ctl_forgotten {
+	uint32_t type;
+	uint32_t found; /* was there anything? */
+	uint64_t cookie;
 };
 
 /* What a prompt asks for; see pam-prompt in poppassd.conf(5). */

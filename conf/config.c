@@ -235,6 +235,7 @@ config_free(struct config *config)
 	free_words(&config->deny_users);
 	free_words(&config->allow_groups);
 	free_words(&config->deny_groups);
+	config_listen_clear(&config->control);
 	free(config->virtual_user_account);
 	free(config->virtual_user_account_place.file);
 	free(config);

@@ -35,6 +35,7 @@ enum listen_client_cert {
 #define LISTEN_DEFAULT_MODE 0660
 
 struct config_listen {
+	const char *directive; /* its name */
 	char *address; /* as written: "[::]:106", "*:106", "unix:/path" */
 	struct sockaddr_storage sockaddr;
 	socklen_t sockaddr_len;
@@ -132,6 +133,7 @@ struct config {
 	unsigned run_slots; /* at least 1: auto is resolved while loading */
 	enum log_target log_target;
 	enum log_level log_level;
+	struct config_listen control; /* no address: there is none */
 };
 
 /* Where errors go, and how many there were. Other modules that check what the

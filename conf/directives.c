@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "common/control_protocol.h"
 #include "conf/lexer.h"
 #include "conf/setters.h"
 
@@ -129,6 +130,8 @@ const struct directive directives[] = {
 	    .set = setter_run_slots, .dump = dumper_number },
 	{ "log-target", 1, 1, 0, "auto", AT(log_target), CHOICE(log_targets) },
 	{ "log-level", 1, 1, 0, "info", AT(log_level), CHOICE(log_levels) },
+	{ "control-socket", 1, 1, 0, CONTROL_SOCKET,
+	    .set = setter_control_socket, .dump = dumper_control_socket },
 };
 
 const size_t directives_count = sizeof(directives) / sizeof(*directives);

@@ -16,6 +16,8 @@ void setter_cidrs(
     const struct directive *directive, const struct directive_use *use);
 void setter_client_ca(
     const struct directive *directive, const struct directive_use *use);
+void setter_control_socket(
+    const struct directive *directive, const struct directive_use *use);
 void setter_duration(
     const struct directive *directive, const struct directive_use *use);
 void setter_greeting(
@@ -47,6 +49,8 @@ void setter_words(
 void dumper_choice(
     const struct directive *directive, const struct config *config, FILE *out);
 void dumper_cidrs(
+    const struct directive *directive, const struct config *config, FILE *out);
+void dumper_control_socket(
     const struct directive *directive, const struct config *config, FILE *out);
 void dumper_duration(
     const struct directive *directive, const struct config *config, FILE *out);

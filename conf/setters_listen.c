@@ -209,10 +209,10 @@ setter_listen(
     const struct directive *directive, const struct directive_use *use)
 {
 	struct config *config = use->config;
-	struct config_listen listen = { .mode = LISTEN_DEFAULT_MODE };
+	struct config_listen listen = { .directive = directive->name,
+		.mode = LISTEN_DEFAULT_MODE };
 	void *list;
 
-	(void)directive;
 	if (set_all(use, &listen) == -1) {
 		config_listen_clear(&listen);
 		return;

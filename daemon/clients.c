@@ -189,6 +189,15 @@ clients_failed(
 	return client_throttle_failed(c->throttle, keys, now_ms);
 }
 
+int
+clients_forget(struct clients *c, const char *address)
+{
+	struct client_keys keys;
+
+	return client_keys_of(address, &keys) &&
+	    client_throttle_forget(c->throttle, &keys);
+}
+
 void
 clients_free(struct clients *c)
 {

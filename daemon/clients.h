@@ -68,6 +68,10 @@ int clients_let_try(
 unsigned clients_failed(
     struct clients *clients, const struct client_keys *keys, uint64_t now_ms);
 
+/* Forgets the failures of an address and of the networks that it is in. 0 if
+ * there were none. */
+int clients_forget(struct clients *clients, const char *address);
+
 /* May be NULL. */
 void clients_free(struct clients *clients);
 

@@ -110,6 +110,12 @@ gate_learn(struct gate *g, const struct helper *helper, enum outcome outcome)
 		    helper_origin(helper)->address, clock_now_ms());
 }
 
+int
+gate_unlock(struct gate *g, const char *user)
+{
+	return user_throttle_forget(g->users, user);
+}
+
 void
 gate_free(struct gate *g)
 {

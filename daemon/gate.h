@@ -38,6 +38,9 @@ void gate_begin(struct gate *gate);
 void gate_learn(
     struct gate *gate, const struct helper *helper, enum outcome outcome);
 
+/* Forgets the user's failures. 0 if there were none. */
+int gate_unlock(struct gate *gate, const char *user);
+
 /* May be NULL. */
 void gate_free(struct gate *gate);
 

@@ -54,24 +54,36 @@ generation_load(const char *path, const struct generation *old, FILE *out)
 	return NULL;
 }
 
-struct generation *
-generation_load_logged(const char *path, const struct generation *old)
+/* A line for each of the text. */
+static void
+log_lines(const char *text)
 {
-	char *text = NULL, *line, *rest = NULL;
+	while (*text != '\0') {
+		const size_t len = strcspn(text, "\n");
+
+		log_message(LOG_LEVEL_ERROR, "%.*s", (int)len, text);
+		text += len + (text[len] == '\n');
+	}
+}
+
+struct generation *
+generation_load_logged(
+    const char *path, const struct generation *old, char **said)
+{
 	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
+	FILE *out;
 	struct generation *g;
 
+	*said = NULL;
+	out = open_memstream(said, &len);
 	if (out == NULL) {
 		log_message(LOG_LEVEL_ERROR, "%s: %s", path, strerror(errno));
 		return NULL;
 	}
 	g = generation_load(path, old, out);
 	(void)fclose(out);
-	for (line = text == NULL ? NULL : strtok_r(text, "\n", &rest);
-	     line != NULL; line = strtok_r(NULL, "\n", &rest))
-		log_message(LOG_LEVEL_ERROR, "%s", line);
-	free(text);
+	if (*said != NULL)
+		log_lines(*said);
 	return g;
 }
 

@@ -26,9 +26,10 @@ struct generation {
 struct generation *generation_load(
     const char *path, const struct generation *old, FILE *out);
 
-/* The same, but errors go to the log: at a reload nobody looks at stderr. */
+/* The same, but errors go to the log: at a reload nobody looks at stderr. And
+ * to *said, which is to be freed; NULL if there is no memory. */
 struct generation *generation_load_logged(
-    const char *path, const struct generation *old);
+    const char *path, const struct generation *old, char **said);
 
 /* Reads and checks, but opens nothing. 0 or -1. */
 int generation_check(const char *path, FILE *out);

@@ -342,6 +342,18 @@ helper_pool_running(const struct helper_pool *pool)
 	return pool->n_running;
 }
 
+size_t
+helper_pool_waiting(const struct helper_pool *pool)
+{
+	return pool->n_waiting;
+}
+
+int
+helper_pool_unlock(struct helper_pool *pool, const char *user)
+{
+	return gate_unlock(pool->gate, user);
+}
+
 static void
 free_list(struct place_list *list)
 {

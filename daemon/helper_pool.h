@@ -47,6 +47,13 @@ int helper_pool_owns(const struct helper_pool *pool, pid_t pid);
 /* Those that run, without those that wait. */
 size_t helper_pool_running(const struct helper_pool *pool);
 
+/* Those that wait. */
+size_t helper_pool_waiting(const struct helper_pool *pool);
+
+/* Forgets the failures of a user, named as in an admission request. 0 if there
+ * were none. */
+int helper_pool_unlock(struct helper_pool *pool, const char *user);
+
 /* Frees the monitor's side; may be NULL. Ends no process. */
 void helper_pool_free(struct helper_pool *pool);
 

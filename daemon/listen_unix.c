@@ -43,8 +43,8 @@ static int
 fail(struct config_errors *errors, const struct config_listen *listen,
     const char *what, const char *advice)
 {
-	config_error(errors, &listen->place, "listen %s: %s%s", listen->address,
-	    what, advice);
+	config_error(errors, &listen->place, "%s %s: %s%s", listen->directive,
+	    listen->address, what, advice);
 	return -1;
 }
 
@@ -89,8 +89,9 @@ listen_unix_check(const struct config *config, struct config_errors *errors)
 }
 
 /* Clients send passwords to whoever has the name: it must stay ours. */
-static int
-check_folder(const struct config_listen *listen, struct config_errors *errors)
+int
+listen_unix_check_folder(
+    const struct config_listen *listen, struct config_errors *errors)
 {
 	char folder[sizeof(((struct socket_file *)NULL)->path)];
 	struct stat st;
@@ -220,7 +221,7 @@ listen_unix_open(const struct config_listen *listen, struct socket_file **file,
 	int fd;
 
 	*file = NULL;
-	if (check_folder(listen, errors) == -1 ||
+	if (listen_unix_check_folder(listen, errors) == -1 ||
 	    make_room(listen, errors) == -1)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -13,6 +13,11 @@ struct socket_file;
 void listen_unix_check(
     const struct config *config, struct config_errors *errors);
 
+/* Is the folder of its name there, and not everybody's? 0, or -1 and an error
+ * at the directive's place. */
+int listen_unix_check_folder(
+    const struct config_listen *listen, struct config_errors *errors);
+
 /*
  * Makes the socket of a listener, listening, with its owner, group and mode
  * before anybody can connect. A socket that nobody serves is replaced, one that

@@ -16,13 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/activation.h"
 #include "daemon/client_throttle.h"
+#include "daemon/commands.h"
 #include "daemon/confine.h"
 #include "daemon/generation.h"
 #include "daemon/helper_pool.h"
@@ -42,6 +45,7 @@
 struct member {
 	TAILQ_ENTRY(member) entry;
 	struct worker *worker;
+	unsigned number; /* counts from 1 */
 	struct timeval started;
 };
 
@@ -67,7 +71,13 @@ struct monitor {
 	struct worker *successor; /* will serve with `next` */
 	struct member_list members;
 	struct helper_pool *helpers;
-	int clients_fd; /* what net processes know of clients */
+	struct commands *commands;
+	time_t started;
+	uint64_t started_ms; /* by the clock that nobody sets */
+	unsigned n_generations;
+	time_t loaded;
+	unsigned n_started; /* net processes, ever */
+	int clients_fd;     /* what net processes know of clients */
 	unsigned restart_ms;
 	int has_served; /* some net process has been ready once */
 	int reload_is_wanted;
@@ -98,6 +108,7 @@ member_start(struct monitor *m, const struct generation *g)
 		return NULL;
 	}
 	(void)event_base_gettimeofday_cached(m->base, &member->started);
+	member->number = ++m->n_started;
 	TAILQ_INSERT_TAIL(&m->members, member, entry);
 	return member->worker;
 }
@@ -177,18 +188,23 @@ reload_commit(struct monitor *m)
 	generation_free(m->now);
 	m->now = m->next;
 	m->next = NULL;
+	m->n_generations++;
+	m->loaded = time(NULL);
 	helper_pool_configure(m->helpers, m->now->config);
 	log_open(m->now->config->log_target, m->now->config->log_level);
 	generation_warn(m->now);
+	commands_listen(m->commands, m->now->config);
 	(void)event_del(m->restart_timer);
 	m->restart_ms = RESTART_FIRST_MS;
 	if (old != NULL)
 		worker_order(old, CTL_DRAIN);
 	log_event(LOG_LEVEL_NOTICE, "reload_ok", NULL);
+	commands_reload_ended(m->commands, NULL, NULL);
 }
 
+/* said: the errors, a line each, or NULL. */
 static void
-reload_abandon(struct monitor *m, const char *why)
+reload_abandon(struct monitor *m, const char *why, const char *said)
 {
 	const struct log_subject subject = { .reason = why };
 
@@ -198,6 +214,7 @@ reload_abandon(struct monitor *m, const char *why)
 	listen_set_restore_access(m->now->listens, m->now->config);
 	log_event(LOG_LEVEL_ERROR, "reload_failed", &subject);
 	notify_ready("Serving as before: the last reload failed, see the log");
+	commands_reload_ended(m->commands, why, said);
 	reload_end(m);
 }
 
@@ -238,25 +255,57 @@ on_worker_alive(void *context, struct worker *worker)
 		notify_alive();
 }
 
+static void
+on_worker_listed(
+    void *context, struct worker *worker, const struct ctl_listed *listed)
+{
+	const struct monitor *m = context;
+
+	commands_listed(m->commands, worker, listed);
+}
+
+static void
+on_worker_forgotten(
+    void *context, struct worker *worker, const struct ctl_forgotten *forgotten)
+{
+	const struct monitor *m = context;
+
+	commands_forgotten(m->commands, worker, forgotten);
+}
+
 static const struct worker_callbacks worker_callbacks = {
 	.ready = on_worker_ready,
 	.alive = on_worker_alive,
 	.admit = on_worker_admit,
+	.listed = on_worker_listed,
+	.forgotten = on_worker_forgotten,
 };
 
 static void
 reload(struct monitor *m)
 {
+	char *said = NULL;
+
 	m->reload_is_wanted = 0;
 	notify_reloading();
-	m->next = generation_load_logged(m->config_path, m->now);
-	if (m->next == NULL) {
-		reload_abandon(m, "the old configuration stays in force");
-		return;
-	}
-	m->successor = member_start(m, m->next);
-	if (m->successor == NULL)
-		reload_abandon(m, "the new net process did not start");
+	commands_reload_begins(m->commands);
+	m->next = generation_load_logged(m->config_path, m->now, &said);
+	if (m->next != NULL)
+		m->successor = member_start(m, m->next);
+	if (m->next == NULL)
+		reload_abandon(m, "the old configuration stays in force", said);
+	else if (m->successor == NULL)
+		reload_abandon(m, "the new net process did not start", NULL);
+	free(said);
+}
+
+static void
+reload_ask(struct monitor *m)
+{
+	m->reload_is_wanted = 1;
+	/* One at a time: a reload under way takes this one up at its end. */
+	if (m->next == NULL)
+		reload(m);
 }
 
 static void
@@ -266,12 +315,8 @@ on_monitor_reload(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (m->is_stopping)
-		return;
-	m->reload_is_wanted = 1;
-	/* One at a time: a reload under way takes this one up at its end. */
-	if (m->next == NULL)
-		reload(m);
+	if (!m->is_stopping)
+		reload_ask(m);
 }
 
 /* Commits have their own deadline; what is left after it and a margin is
@@ -306,6 +351,7 @@ on_monitor_stop(evutil_socket_t fd, short what, void *context)
 	m->reload_is_wanted = 0;
 	log_event(LOG_LEVEL_NOTICE, "stop", NULL);
 	notify_stopping(limit_ms + STOP_MARGIN_MS);
+	commands_stop(m->commands);
 	(void)event_del(m->restart_timer);
 	(void)event_add(m->stop_timer, &limit);
 	/* Nobody is to queue for a service that will not come. */
@@ -357,7 +403,7 @@ member_ended(struct monitor *m, struct member *member, int status)
 		current_ended(m, member);
 	}
 	if (worker == m->successor)
-		reload_abandon(m, "the new net process ended");
+		reload_abandon(m, "the new net process ended", NULL);
 	worker_free(worker);
 	free(member);
 }
@@ -421,6 +467,71 @@ on_monitor_child(evutil_socket_t fd, short what, void *context)
 	finish_if_done(m);
 }
 
+static void
+on_command_view(void *context, struct report_view *view)
+{
+	const struct monitor *m = context;
+	const struct member *member;
+
+	*view = (struct report_view){ .started = m->started,
+		.uptime_sec = (clock_now_ms() - m->started_ms) / 1000,
+		.generation = m->n_generations,
+		.loaded = m->loaded,
+		.config = m->now->config,
+		.files = m->now->files,
+		.n_helpers = helper_pool_running(m->helpers),
+		.n_waiting = helper_pool_waiting(m->helpers) };
+	TAILQ_FOREACH(member, &m->members, entry)
+	{
+		view->n_nets++;
+		if (member->worker != m->current)
+			continue;
+		view->net_pid = worker_pid(member->worker);
+		view->net_started = member->started.tv_sec;
+	}
+}
+
+static void
+on_command_reload(void *context)
+{
+	reload_ask(context);
+}
+
+static int
+on_command_unlock(void *context, const char *user)
+{
+	const struct monitor *m = context;
+	char canonical[WIRE_USER_SIZE];
+
+	wire_string_set(canonical, sizeof(canonical), user);
+	username_canonicalise(m->now->config, canonical);
+	return helper_pool_unlock(m->helpers, canonical);
+}
+
+static struct worker *
+on_command_net(void *context, unsigned *number)
+{
+	const struct monitor *m = context;
+	const struct member *member;
+
+	TAILQ_FOREACH(member, &m->members, entry)
+	{
+		if (member->number < *number ||
+		    !worker_has_started(member->worker))
+			continue;
+		*number = member->number;
+		return member->worker;
+	}
+	return NULL;
+}
+
+static const struct commands_callbacks commands_callbacks = {
+	.view = on_command_view,
+	.reload = on_command_reload,
+	.unlock = on_command_unlock,
+	.net = on_command_net,
+};
+
 struct signal_handler {
 	int signal;
 	event_callback_fn callback;
@@ -449,8 +560,9 @@ events_make(struct monitor *m)
 	m->restart_timer = evtimer_new(m->base, on_restart_timer, m);
 	m->stop_timer = evtimer_new(m->base, on_stop_timer, m);
 	m->helpers = helper_pool_new(m->base);
+	m->commands = commands_new(m->base, &commands_callbacks, m);
 	if (m->restart_timer == NULL || m->stop_timer == NULL ||
-	    m->helpers == NULL)
+	    m->helpers == NULL || m->commands == NULL)
 		fatal(EX_OSERR, "events: %s", strerror(errno));
 }
 
@@ -506,6 +618,7 @@ monitor_free(struct monitor *m)
 	event_free(m->restart_timer);
 	event_free(m->stop_timer);
 	helper_pool_free(m->helpers);
+	commands_free(m->commands);
 	generation_free(m->now);
 	generation_free(m->next);
 	event_base_free(m->base);
@@ -529,13 +642,17 @@ int
 monitor_main(const char *config_path)
 {
 	struct monitor m = { .config_path = config_path,
-		.restart_ms = RESTART_FIRST_MS };
+		.restart_ms = RESTART_FIRST_MS,
+		.started = time(NULL),
+		.started_ms = clock_now_ms(),
+		.n_generations = 1 };
 
 	TAILQ_INIT(&m.members);
 	notify_open();
 	m.now = load_first(config_path);
 	if (m.now == NULL)
 		return EX_CONFIG;
+	m.loaded = time(NULL);
 	log_open(m.now->config->log_target, m.now->config->log_level);
 	prepare_process();
 	events_make(&m);
@@ -546,6 +663,8 @@ monitor_main(const char *config_path)
 	generation_warn(m.now);
 	m.current = member_start(&m, m.now);
 	m.exit_status = m.current != NULL ? EX_OK : EX_OSERR;
+	if (m.current != NULL)
+		commands_listen(m.commands, m.now->config);
 	if (m.current != NULL)
 		(void)event_base_dispatch(m.base);
 	monitor_free(&m);

@@ -240,12 +240,46 @@ on_admit_answer(void *context, const void *message, int passed_fd)
 	return WIRE_OK;
 }
 
+static enum wire_result
+on_list(void *context, const void *message, int passed_fd)
+{
+	const struct ctl_list *list = message;
+	static struct ctl_listed listed;
+
+	(void)passed_fd;
+	session_list(context, list->from, &listed);
+	listed.type = CTL_LISTED;
+	listed.cookie = list->cookie;
+	(void)net_send(context, &listed, sizeof(listed));
+	return WIRE_OK;
+}
+
+static enum wire_result
+on_forget(void *context, const void *message, int passed_fd)
+{
+	struct net *net = context;
+	const struct ctl_forget *forget = message;
+	struct ctl_forgotten forgotten;
+
+	(void)passed_fd;
+	if (!wire_string_ok(forget->address, sizeof(forget->address)))
+		return WIRE_BAD;
+	memset(&forgotten, 0, sizeof(forgotten));
+	forgotten.type = CTL_FORGOTTEN;
+	forgotten.cookie = forget->cookie;
+	forgotten.found = clients_forget(net->clients, forget->address) ? 1 : 0;
+	(void)net_send(net, &forgotten, sizeof(forgotten));
+	return WIRE_OK;
+}
+
 static const struct wire_rule rules[] = {
 	{ CTL_ADMIT_ANSWER, WIRE_ANY_STATE, sizeof(struct ctl_admit_answer),
 	    on_admit_answer, 1 },
 	{ CTL_DRAIN, WIRE_ANY_STATE, sizeof(struct ctl_order), on_drain, 0 },
 	{ CTL_STOP, WIRE_ANY_STATE, sizeof(struct ctl_order), on_stop, 0 },
 	{ CTL_PING, WIRE_ANY_STATE, sizeof(struct ctl_order), on_ping, 0 },
+	{ CTL_LIST, WIRE_ANY_STATE, sizeof(struct ctl_list), on_list, 0 },
+	{ CTL_FORGET, WIRE_ANY_STATE, sizeof(struct ctl_forget), on_forget, 0 },
 };
 
 /* Nobody is left to order a stop, so this is one. */
@@ -261,7 +295,7 @@ lose_monitor(struct net *net)
 static void
 on_control_readable(evutil_socket_t fd, short what, void *context)
 {
-	uint64_t buf[64 / sizeof(uint64_t)];
+	uint64_t buf[128 / sizeof(uint64_t)];
 
 	(void)what;
 	switch (wire_dispatch(fd, rules, sizeof(rules) / sizeof(*rules), 0, buf,

@@ -123,6 +123,9 @@ preflight_check(const struct config *config, struct config_errors *errors)
 {
 	check_accounts(config, errors);
 	listen_unix_check(config, errors);
+	if (config->control.place.file != NULL &&
+	    config->control.address != NULL)
+		(void)listen_unix_check_folder(&config->control, errors);
 	check_service(config, errors);
 	check_helper(errors);
 }

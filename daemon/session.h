@@ -25,4 +25,9 @@ int session_start(struct net *net, int fd, const struct wire_origin *origin,
  * that has no change running. */
 void session_stop_all(struct net *net);
 
+/* Tells of the sessions that there are, from slot number from on, as many as
+ * the answer holds: sets n, next and sessions, and zeroes the rest. */
+void session_list(
+    const struct net *net, uint32_t from, struct ctl_listed *listed);
+
 #endif

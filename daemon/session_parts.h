@@ -41,6 +41,7 @@ struct session {
 	int is_closing;                     /* what goes out is the last */
 	int is_overdue; /* session-timeout came while a helper was at work */
 	uint64_t due_ms[N_DUE];
+	uint64_t began_ms;
 	struct wire_origin origin;
 	struct client_claim claim;
 	struct net *net;

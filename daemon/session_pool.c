@@ -163,6 +163,7 @@ session_start(struct net *net, int fd, const struct wire_origin *origin,
 	s->connection.fd = fd;
 	s->origin = *origin;
 	s->listen = listen;
+	s->began_ms = clock_now_ms();
 	s->phase = PHASE_PEEK; /* no longer free */
 	net->n_sessions++;
 	clients_join(net->clients, &s->claim, s);

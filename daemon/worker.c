@@ -108,6 +108,43 @@ on_admit_request(void *context, const void *message, int passed_fd)
 	return WIRE_OK;
 }
 
+static int
+sessions_ok(const struct ctl_listed *listed)
+{
+	if (listed->n > WIRE_SESSIONS_MAX)
+		return 0;
+	for (uint32_t i = 0; i < listed->n; i++) {
+		const struct wire_session *s = &listed->sessions[i];
+
+		if (!origin_ok(&s->origin) ||
+		    !wire_string_ok(s->state, sizeof(s->state)))
+			return 0;
+	}
+	return 1;
+}
+
+static enum wire_result
+on_listed(void *context, const void *message, int passed_fd)
+{
+	struct worker *w = context;
+
+	(void)passed_fd;
+	if (!sessions_ok(message))
+		return WIRE_BAD;
+	w->callbacks->listed(w->context, w, message);
+	return WIRE_OK;
+}
+
+static enum wire_result
+on_forgotten(void *context, const void *message, int passed_fd)
+{
+	struct worker *w = context;
+
+	(void)passed_fd;
+	w->callbacks->forgotten(w->context, w, message);
+	return WIRE_OK;
+}
+
 struct event_name {
 	uint32_t event;
 	enum log_level level;
@@ -160,6 +197,11 @@ static const struct wire_rule rules[] = {
 	{ CTL_EVENT, WIRE_ANY_STATE, sizeof(struct ctl_event), on_event, 0 },
 	{ CTL_PONG, WIRE_STATE(WORKER_SERVING) | WIRE_STATE(WORKER_LEAVING),
 	    sizeof(struct ctl_order), on_pong, 0 },
+	{ CTL_LISTED, WIRE_STATE(WORKER_SERVING) | WIRE_STATE(WORKER_LEAVING),
+	    sizeof(struct ctl_listed), on_listed, 0 },
+	{ CTL_FORGOTTEN,
+	    WIRE_STATE(WORKER_SERVING) | WIRE_STATE(WORKER_LEAVING),
+	    sizeof(struct ctl_forgotten), on_forgotten, 0 },
 };
 
 static void
@@ -478,6 +520,18 @@ worker_answer(
 	message.admission = admission;
 	message.cookie = cookie;
 	send_or_kill(worker, &message, sizeof(message), fd);
+}
+
+int
+worker_has_started(const struct worker *worker)
+{
+	return worker->state != WORKER_STARTING && !worker->is_killed;
+}
+
+void
+worker_ask(struct worker *worker, const void *message, size_t len)
+{
+	send_or_kill(worker, message, len, -1);
 }
 
 void

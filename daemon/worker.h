@@ -24,6 +24,10 @@ struct worker_callbacks {
 	void (*alive)(void *context, struct worker *worker);
 	void (*admit)(void *context, struct worker *worker,
 	    const struct ctl_admit_request *request);
+	void (*listed)(void *context, struct worker *worker,
+	    const struct ctl_listed *listed);
+	void (*forgotten)(void *context, struct worker *worker,
+	    const struct ctl_forgotten *forgotten);
 };
 
 /*
@@ -52,6 +56,13 @@ void worker_keeper_ended(struct worker *worker, int status);
 
 /* Has it said that it serves, and not been told to stop? */
 int worker_is_serving(const struct worker *worker);
+
+/* Has it said once that it serves? Only then can it be asked. */
+int worker_has_started(const struct worker *worker);
+
+/* Sends CTL_LIST or CTL_FORGET; the answer comes as `listed` or `forgotten`.
+ * Blocks as worker_answer() does. */
+void worker_ask(struct worker *worker, const void *message, size_t len);
 
 /* CTL_DRAIN or CTL_STOP; a later order may follow an earlier one. One that has
  * not left a while after drain-timeout and change-timeout is killed. */

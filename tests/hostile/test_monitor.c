@@ -124,6 +124,7 @@ static struct {
 	int status;
 	int n_ready;
 	int n_admitted;
+	int n_listed; /* or forgotten */
 	uint64_t n_messages;
 } now;
 
@@ -154,9 +155,30 @@ on_admit(void *context, struct worker *worker,
 	helper_pool_admit(now.pool, worker, request);
 }
 
+static void
+on_listed(void *context, struct worker *worker, const struct ctl_listed *listed)
+{
+	ck_assert_ptr_null(context);
+	ck_assert_ptr_nonnull(worker);
+	ck_assert_uint_le(listed->n, WIRE_SESSIONS_MAX);
+	now.n_listed++;
+}
+
+static void
+on_forgotten(
+    void *context, struct worker *worker, const struct ctl_forgotten *forgotten)
+{
+	ck_assert_ptr_null(context);
+	ck_assert_ptr_nonnull(worker);
+	ck_assert_ptr_nonnull(forgotten);
+	now.n_listed++;
+}
+
 static const struct worker_callbacks callbacks = { .ready = on_ready,
 	.alive = on_alive,
-	.admit = on_admit };
+	.admit = on_admit,
+	.listed = on_listed,
+	.forgotten = on_forgotten };
 
 static void
 turn(void)
@@ -285,6 +307,33 @@ make_event(void)
 }
 
 static void
+make_listed(void)
+{
+	static struct ctl_listed m;
+
+	memset(&m, 0, sizeof(m));
+	m.type = CTL_LISTED;
+	m.n = abuse_below(WIRE_SESSIONS_MAX + 1);
+	m.cookie = abuse_random();
+	m.next = abuse_below(100);
+	for (uint32_t i = 0; i < m.n; i++) {
+		make_origin(&m.sessions[i].origin);
+		abuse_name(m.sessions[i].state, sizeof(m.sessions[i].state));
+	}
+	abuse_set(&message, &m, sizeof(m));
+}
+
+static void
+make_forgotten(void)
+{
+	const struct ctl_forgotten m = { .type = CTL_FORGOTTEN,
+		.found = abuse_below(3),
+		.cookie = abuse_random() };
+
+	abuse_set(&message, &m, sizeof(m));
+}
+
+static void
 make_request(void)
 {
 	struct ctl_admit_request m;
@@ -330,6 +379,21 @@ end_helpers(void)
 	}
 }
 
+/* An answer that nobody may have asked for. */
+static void
+answer(void)
+{
+	int n = now.n_listed;
+
+	if (abuse_below(2) == 0)
+		make_listed();
+	else
+		make_forgotten();
+	send_on(now.control);
+	turn();
+	ck_assert_int_eq(now.n_listed, n + 1);
+}
+
 /* A good message of a net that serves; what it asks for is what is asked of the
  * pool. */
 static void
@@ -337,6 +401,10 @@ behave(void)
 {
 	int n = now.n_admitted;
 
+	if (abuse_below(8) == 0) {
+		answer();
+		return;
+	}
 	if (abuse_below(3) != 0) {
 		make_event();
 		send_on(now.control);
@@ -358,8 +426,8 @@ static void
 misdirect(int is_serving)
 {
 	static const uint32_t types[] = { CTL_LOAD, CTL_ADMIT_ANSWER, CTL_DRAIN,
-		CTL_STOP, TXN_BEGIN, TXN_AUTH, TXN_CHANGE, TXN_ANSWER,
-		STATUS_IDENTITY, STATUS_PHASE, STATUS_REASON };
+		CTL_STOP, CTL_LIST, CTL_FORGET, TXN_BEGIN, TXN_AUTH, TXN_CHANGE,
+		TXN_ANSWER, STATUS_IDENTITY, STATUS_PHASE, STATUS_REASON };
 
 	if (abuse_below(2) == 0)
 		abuse_misdirect(&message, types, (size_t)N_OF(types));
@@ -410,10 +478,25 @@ name_no_event(void)
 	m->event = abuse_below(2) == 0 ? 0 : NET_EVENT_NOTE + 1;
 }
 
+/* More sessions than it holds, or one that is told of without an end. */
+static void
+forge_listed(void)
+{
+	struct ctl_listed *m = (void *)message.bytes;
+
+	make_listed();
+	m->n = WIRE_SESSIONS_MAX + 1 + (uint32_t)(abuse_random() >> 34);
+	if (abuse_below(2) == 0)
+		return;
+	m->n = 1;
+	make_origin(&m->sessions[0].origin);
+	memset(m->sessions[0].state, 'A', sizeof(m->sessions[0].state));
+}
+
 static void
 misbehave(int is_serving)
 {
-	switch (abuse_below(9)) {
+	switch (abuse_below(11)) {
 	case 0:
 	case 1:
 		misdirect(is_serving);
@@ -438,6 +521,13 @@ misbehave(int is_serving)
 		break;
 	case 7:
 		forge_proxy();
+		break;
+	case 8:
+		forge_listed();
+		break;
+	case 9:
+		make_forgotten();
+		abuse_spoil(&message, NULL, 0);
 		break;
 	default:
 		make_request();
@@ -546,8 +636,8 @@ static void
 lie_about_status(uint32_t phase)
 {
 	static const uint32_t types[] = { CTL_LOAD, CTL_ADMIT_ANSWER, CTL_READY,
-		CTL_ADMIT_REQUEST, CTL_EVENT, TXN_BEGIN, TXN_AUTH, TXN_CHANGE,
-		TXN_ANSWER };
+		CTL_ADMIT_REQUEST, CTL_EVENT, CTL_LISTED, CTL_FORGOTTEN,
+		TXN_BEGIN, TXN_AUTH, TXN_CHANGE, TXN_ANSWER };
 
 	switch (abuse_below(5)) {
 	case 0:

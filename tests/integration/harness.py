@@ -117,6 +117,9 @@ class Daemon:
     # --- set-up ---
 
     def _set_up(self):
+        self.control = self.path("run/control")
+        os.mkdir(os.path.dirname(self.control))
+        os.chown(os.path.dirname(self.control), self.owner, -1)
         if self.drops:
             self._copy_programs()
         self.install_pairs()
@@ -159,6 +162,7 @@ class Daemon:
             lines += [f'tls-certificate "{path}"', f'tls-key "{key}"']
         lines += [f"user {self.backend.net_user}", "log-target stderr"]
         lines += self.backend.directives() + self.more
+        lines.append(f'control-socket "{self.control}"')
         set_already = {line.split()[0] for line in lines if line.strip()}
         return lines + [
             f"{name} {value}"

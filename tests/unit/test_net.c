@@ -605,7 +605,7 @@ START_TEST(test_loss_of_the_monitor_is_a_stop)
 END_TEST
 
 static const uint32_t nonsense[] = { 0, CTL_LOAD, CTL_READY, CTL_EVENT,
-	CTL_ADMIT_ANSWER, 0xffffffffU };
+	CTL_LISTED, CTL_FORGET, CTL_ADMIT_ANSWER, 0xffffffffU };
 
 START_TEST(test_monitor_that_breaks_the_protocol)
 {
