@@ -202,6 +202,21 @@ class Daemon:
             cwd="/",
         )
 
+    def ask(self, *command, **named):
+        """poppassctl. Returns its status, and what it printed on either
+        stream. named: for subprocess.run()."""
+        path = named.pop("program", None) or program("sbin/poppassctl")
+        done = subprocess.run(
+            (path, "-s", self.control, *command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+            **named,
+        )
+        return done.returncode, done.stdout.decode()
+
     def start(self):
         for _ in range(5):
             try:
