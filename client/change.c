@@ -9,8 +9,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "client/terminal.h"
 #include "common/secret.h"
+#include "common/terminal.h"
 
 #define TRIES 3 /* to type a new password, as passwd(1) has them */
 

@@ -80,6 +80,7 @@ enum wire_type {
 	/* status, helper to monitor */
 	STATUS_IDENTITY, /* struct status_identity */
 	STATUS_PHASE,    /* struct status_phase */
+	STATUS_DIALOGUE, /* struct status_dialogue, if TXN_BEGIN wants it */
 	STATUS_REASON,   /* struct status_reason, for the log */
 	/* keys, net to keeper and back */
 	KEY_REQUEST, /* struct key_request: sign this */
@@ -246,6 +247,7 @@ struct txn_begin {
 	uint32_t version; /* WIRE_VERSION */
 	uint32_t n_prompts;
 	uint32_t change_timeout_ms;
+	uint32_t tells_dialogue; /* 1: by STATUS_DIALOGUE, for --test-login */
 	char user[WIRE_USER_SIZE];
 	char service[WIRE_SERVICE_SIZE];
 	char confdir[WIRE_PATH_SIZE];  /* "" for PAM's own */
@@ -281,6 +283,28 @@ enum helper_phase {
 struct status_phase {
 	uint32_t type;
 	uint32_t phase; /* enum helper_phase */
+};
+
+/* What a module has said, and what it is answered. */
+enum dialogue_style {
+	DIALOGUE_PROMPT = 1, /* echo off */
+	DIALOGUE_PROMPT_ECHO,
+	DIALOGUE_TEXT,
+	DIALOGUE_ERROR,
+	DIALOGUE_OTHER /* nobody is here to choose */
+};
+
+enum dialogue_answer {
+	DIALOGUE_NONE = 1, /* a text, or refused */
+	DIALOGUE_OLD,
+	DIALOGUE_NEW
+};
+
+struct status_dialogue {
+	uint32_t type;
+	uint32_t style;              /* enum dialogue_style */
+	uint32_t answer;             /* enum dialogue_answer */
+	char text[WIRE_DETAIL_SIZE]; /* clean, and without the password */
 };
 
 struct status_reason {

@@ -16,9 +16,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "daemon/confine.h"
-#include "daemon/policy.h"
-#include "daemon/preflight.h"
+#include "daemon/helper_process.h"
 #include "daemon/process_tree.h"
 
 /* Messages that are still read when a helper has ended. */
@@ -228,113 +226,6 @@ on_helper_deadline(evutil_socket_t fd, short what, void *context)
 	process_tree_kill(h->pid);
 }
 
-static void
-prompts_copy(struct txn_begin *begin, const struct config *config)
-{
-	begin->n_prompts = (uint32_t)config->n_prompts;
-	memcpy(begin->prompts, config->prompts, sizeof(begin->prompts));
-}
-
-/* The monitor names the user, so net cannot be admitted for alice and change
- * bob. */
-static int
-send_begin(const struct helper *h, const struct config *config, int fd)
-{
-	struct txn_begin begin;
-
-	memset(&begin, 0, sizeof(begin));
-	begin.type = TXN_BEGIN;
-	begin.version = WIRE_VERSION;
-	begin.change_timeout_ms = config->change_timeout_ms;
-	wire_string_set(begin.user, sizeof(begin.user), h->request.user);
-	wire_string_set(
-	    begin.service, sizeof(begin.service), config->pam_service);
-	wire_string_set(begin.confdir, sizeof(begin.confdir),
-	    config->pam_confdir != NULL ? config->pam_confdir : "");
-	if (strcmp(h->request.origin.address, WIRE_UNIX_ADDRESS) != 0)
-		wire_string_set(begin.rhost, sizeof(begin.rhost),
-		    h->request.origin.address);
-	prompts_copy(&begin, config);
-	return wire_send(fd, &begin, sizeof(begin), -1) == WIRE_OK ? 0 : -1;
-}
-
-static void
-send_refusal(int status_fd, const struct policy_identity *identity)
-{
-	struct status_reason m = { .type = STATUS_REASON };
-
-	if (identity->admitted)
-		return;
-	wire_string_set(m.reason, sizeof(m.reason), identity->refused_by);
-	(void)wire_send(status_fd, &m, sizeof(m), -1);
-}
-
-static void
-send_identity(int status_fd, const struct policy_identity *identity)
-{
-	const struct status_identity m = { .type = STATUS_IDENTITY,
-		.known = (uint32_t)identity->known };
-
-	(void)wire_send(status_fd, &m, sizeof(m), -1);
-}
-
-static int
-place_descriptors(int transaction_fd, int status_fd)
-{
-	int above = WIRE_HELPER_STATUS_FD + 1;
-
-	transaction_fd = fcntl(transaction_fd, F_DUPFD_CLOEXEC, above);
-	status_fd = fcntl(status_fd, F_DUPFD_CLOEXEC, above);
-	if (transaction_fd == -1 || status_fd == -1)
-		return -1;
-	if (dup2(transaction_fd, WIRE_HELPER_TRANSACTION_FD) == -1 ||
-	    dup2(status_fd, WIRE_HELPER_STATUS_FD) == -1)
-		return -1;
-	return 0;
-}
-
-static void
-exec_helper(const struct policy_identity *identity)
-{
-	static char name[] = "poppassd-pam";
-	static char admitted[] = "admitted";
-	static char refused[] = "refused";
-	static char *environment[] = { NULL };
-	char uid[16];
-	char *argv[] = { name, identity->admitted ? admitted : refused, uid,
-		NULL };
-
-	(void)snprintf(uid, sizeof(uid), "%u", (unsigned)identity->uid);
-	(void)execve(preflight_helper_path(), argv, environment);
-}
-
-/* From here to execve() it is the monitor's own code in a process of its own:
- * NSS may take its time, the deadline is already running. */
-static void
-become_helper(const struct helper *h, const struct config *config,
-    int transaction_fd, int status_fd)
-{
-	struct policy_identity identity;
-
-	(void)setsid();
-	if (policy_resolve(config, h->request.user, h->request.origin.address,
-		&identity) == -1) {
-		log_message(LOG_LEVEL_ERROR, "helper: user database: %s",
-		    strerror(errno));
-		_exit(OUTCOME_TEMPORARY);
-	}
-	send_identity(status_fd, &identity);
-	send_refusal(status_fd, &identity);
-	if (confine_helper(identity.gid,
-		identity.known ? h->request.user : NULL,
-		policy_wants_dac_override(config)) == 0 &&
-	    place_descriptors(transaction_fd, status_fd) == 0)
-		exec_helper(&identity);
-	log_message(
-	    LOG_LEVEL_ERROR, "helper: cannot start: %s", strerror(errno));
-	_exit(OUTCOME_TEMPORARY);
-}
-
 static int
 watch(struct helper *h)
 {
@@ -344,18 +235,6 @@ watch(struct helper *h)
 	if (h->status_event == NULL || h->deadline == NULL)
 		return -1;
 	return event_add(h->status_event, NULL);
-}
-
-static int
-fork_helper(struct helper *h, const struct config *config, int transaction_fd,
-    int status_fd)
-{
-	h->pid = process_fork();
-	if (h->pid == 0)
-		become_helper(h, config, transaction_fd, status_fd);
-	if (h->pid == -1)
-		h->pid = 0;
-	return h->pid > 0 ? 0 : -1;
 }
 
 int
@@ -369,8 +248,12 @@ helper_start(struct helper *h, const struct config *config)
 	if (wire_pair(txn) == -1 || wire_pair(status) == -1)
 		goto out;
 	h->status_fd = status[0];
-	if (send_begin(h, config, txn[1]) == -1 || watch(h) == -1 ||
-	    fork_helper(h, config, txn[0], status[1]) == -1)
+	if (helper_process_begin(config, &h->request, HELPER_SILENT, txn[1]) ==
+		-1 ||
+	    watch(h) == -1)
+		goto out;
+	h->pid = helper_process_fork(config, &h->request, txn[0], status[1]);
+	if (h->pid == 0)
 		goto out;
 	h->phase = PHASE_STARTING;
 	set_deadline(h, h->command_timeout_ms);

@@ -22,24 +22,33 @@
 #include "daemon/monitor.h"
 #include "daemon/net.h"
 #include "daemon/notify.h"
+#include "daemon/test_login.h"
 #include "daemon/worker.h"
 
 #define DEFAULT_CONFIG POPPASSD_SYSCONFDIR "/poppassd.conf"
 
 static const char usage_text[] =
-    "usage: poppassd [-c FILE] [--check-config] [--dump-config] [--reload]\n"
-    "                [--version]\n"
+    "usage: poppassd [-c FILE] [--check-config | --dump-config | --reload |\n"
+    "                --test-login USER | --version]\n"
     "  -c, --config FILE  read FILE instead of " DEFAULT_CONFIG "\n"
     "  --check-config     check the configuration and all that it names\n"
     "  --dump-config      print every directive with the value in effect\n"
     "  --reload           check the configuration, then have the service read "
     "it\n"
+    "  --test-login USER  show how PAM checks a password; changes nothing\n"
     "  --version          print the version\n"
     "Stays in the foreground. See poppassd(8) and poppassd.conf(5).\n";
 
+struct command_line {
+	const char *path; /* of the configuration */
+	const char *user; /* of --test-login */
+};
+
 static int
-run_check(const char *path)
+run_check(const struct command_line *line)
 {
+	const char *path = line->path;
+
 	if (generation_check(path, stderr) == -1)
 		return EX_CONFIG;
 	(void)printf("%s: no errors\n", path);
@@ -47,8 +56,9 @@ run_check(const char *path)
 }
 
 static int
-run_dump(const char *path)
+run_dump(const struct command_line *line)
 {
+	const char *path = line->path;
 	struct config_errors errors = { .out = stderr };
 	struct config *config = config_load(path, &errors);
 	int status = EX_OK;
@@ -72,7 +82,7 @@ run_dump(const char *path)
  * not wait for it: so that is said here, and not only by the daemon.
  */
 static int
-run_reload(const char *path)
+run_reload(const struct command_line *line)
 {
 	const char *text = getenv("MAINPID");
 	const intmax_t pid = text != NULL ? strtoimax(text, NULL, 10) : 0;
@@ -83,7 +93,7 @@ run_reload(const char *path)
 		    "service manager: run `systemctl reload poppassd`\n");
 		return EX_USAGE;
 	}
-	if (generation_check(path, stderr) == -1)
+	if (generation_check(line->path, stderr) == -1)
 		return EX_CONFIG;
 	notify_open();
 	notify_reloading();
@@ -95,27 +105,33 @@ run_reload(const char *path)
 }
 
 static int
-run_version(const char *path)
+run_version(const struct command_line *line)
 {
-	(void)path;
+	(void)line;
 	(void)printf("poppassd %s\n", POPPASSD_VERSION);
 	return EX_OK;
 }
 
 static int
-run_usage(const char *path)
+run_usage(const struct command_line *line)
 {
-	(void)path;
+	(void)line;
 	(void)fputs(usage_text, stderr);
 	return EX_USAGE;
 }
 
 static int
-run_help(const char *path)
+run_help(const struct command_line *line)
 {
-	(void)path;
+	(void)line;
 	(void)fputs(usage_text, stdout);
 	return EX_OK;
+}
+
+static int
+run_test_login(const struct command_line *line)
+{
+	return test_login_main(line->path, line->user);
 }
 
 /* Not realpath(): conf.d is beside the name that was given, also if that is a
@@ -136,8 +152,9 @@ absolute_path(const char *path)
 
 /* The monitor changes to / and reads the file again at each reload. */
 static int
-run_daemon(const char *path)
+run_daemon(const struct command_line *line)
 {
+	const char *path = line->path;
 	char *absolute = access(path, F_OK) == 0 ? absolute_path(path) : NULL;
 	int status;
 
@@ -154,13 +171,14 @@ run_daemon(const char *path)
 
 struct option_rule {
 	int letter;
-	int (*run)(const char *path);
+	int (*run)(const struct command_line *line);
 };
 
 static const struct option_rule option_rules[] = {
 	{ 'k', run_check },
 	{ 'd', run_dump },
 	{ 'r', run_reload },
+	{ 't', run_test_login },
 	{ 'v', run_version },
 	{ 'h', run_help },
 	{ '?', run_usage },
@@ -171,6 +189,7 @@ static const struct option long_options[] = {
 	{ "check-config", no_argument, NULL, 'k' },
 	{ "dump-config", no_argument, NULL, 'd' },
 	{ "reload", no_argument, NULL, 'r' },
+	{ "test-login", required_argument, NULL, 't' },
 	{ "version", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -192,8 +211,8 @@ fill_standard_descriptors(void)
 int
 main(int argc, char *argv[])
 {
-	int (*run)(const char *path) = run_daemon;
-	const char *path = DEFAULT_CONFIG;
+	int (*run)(const struct command_line *line) = run_daemon;
+	struct command_line line = { .path = DEFAULT_CONFIG };
 	int letter;
 
 	fill_standard_descriptors();
@@ -206,9 +225,11 @@ main(int argc, char *argv[])
 		size_t i;
 
 		if (letter == 'c') {
-			path = optarg;
+			line.path = optarg;
 			continue;
 		}
+		if (letter == 't')
+			line.user = optarg;
 		for (i = 0; option_rules[i].letter != letter &&
 		     option_rules[i].letter != '?';
 		     i++)
@@ -219,5 +240,5 @@ main(int argc, char *argv[])
 	}
 	if (optind < argc)
 		run = run_usage;
-	return run(path);
+	return run(&line);
 }

@@ -15,7 +15,18 @@ struct conversation {
 	const struct secret *old_secret;
 	const struct secret *new_secret;
 	char error[CONVERSATION_ERROR_SIZE];
+	void (*told)(void *context, enum dialogue_style style,
+	    enum answer answer, const char *text);
+	void *context;
 };
+
+static void
+tell(const struct conversation *c, enum dialogue_style style,
+    enum answer answer, const char *text)
+{
+	if (c->told != NULL)
+		c->told(c->context, style, answer, text != NULL ? text : "");
+}
 
 /* PAM_TEXT_INFO is chatter ("Changing password for bob."); a refusal is a
  * PAM_ERROR_MSG, and the first one is the reason. */
@@ -30,11 +41,15 @@ note_error(struct conversation *c, const char *text)
 static int
 give(const struct conversation *c, int style, const char *prompt, char **out)
 {
+	const int has_echo = style == PAM_PROMPT_ECHO_ON;
 	const struct secret *s = NULL;
+	const enum answer answer = answers_choose(c->answers,
+	    has_echo ? STYLE_ECHO_ON : STYLE_ECHO_OFF,
+	    prompt != NULL ? prompt : "");
 
-	switch (answers_choose(c->answers,
-	    style == PAM_PROMPT_ECHO_ON ? STYLE_ECHO_ON : STYLE_ECHO_OFF,
-	    prompt != NULL ? prompt : "")) {
+	tell(c, has_echo ? DIALOGUE_PROMPT_ECHO : DIALOGUE_PROMPT, answer,
+	    prompt);
+	switch (answer) {
 	case ANSWER_OLD:
 		s = c->old_secret;
 		break;
@@ -60,13 +75,16 @@ handle_message(
 	case PAM_PROMPT_ECHO_ON:
 		return give(c, message->msg_style, message->msg, out);
 	case PAM_ERROR_MSG:
+		tell(c, DIALOGUE_ERROR, ANSWER_REFUSED, message->msg);
 		note_error(c, message->msg);
 		return PAM_SUCCESS;
 	case PAM_TEXT_INFO:
+		tell(c, DIALOGUE_TEXT, ANSWER_REFUSED, message->msg);
 		return PAM_SUCCESS;
 	default:
-		/* PAM_RADIO_TYPE, PAM_BINARY_PROMPT: nobody is here to choose.
-		 */
+		/* PAM_RADIO_TYPE, PAM_BINARY_PROMPT: nobody is here to choose,
+		 * and what there is may be no text. */
+		tell(c, DIALOGUE_OTHER, ANSWER_REFUSED, "");
 		return PAM_CONV_ERR;
 	}
 }
@@ -126,6 +144,16 @@ const struct pam_conv *
 conversation_pam(struct conversation *conversation)
 {
 	return &conversation->pam;
+}
+
+void
+conversation_tell(struct conversation *conversation,
+    void (*told)(void *context, enum dialogue_style style, enum answer answer,
+	const char *text),
+    void *context)
+{
+	conversation->told = told;
+	conversation->context = context;
 }
 
 void

@@ -22,6 +22,12 @@ struct conversation *conversation_new(struct answers *answers);
 /* For pam_start(); owned by the conversation. */
 const struct pam_conv *conversation_pam(struct conversation *conversation);
 
+/* Calls told with each message of a module and what it is answered. */
+void conversation_tell(struct conversation *conversation,
+    void (*told)(void *context, enum dialogue_style style, enum answer answer,
+	const char *text),
+    void *context);
+
 /* A new phase: forgets texts and what was asked. The secrets stay the
  * caller's; new_secret may be NULL while authenticating. */
 void conversation_begin(struct conversation *conversation,

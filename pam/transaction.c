@@ -64,6 +64,27 @@ tell_reason(const char *reason)
 	(void)wire_send(WIRE_HELPER_STATUS_FD, &m, sizeof(m), -1);
 }
 
+/* For --test-login. A module may show what it was given. */
+static void
+on_dialogue(void *context, enum dialogue_style style, enum answer answer,
+    const char *text)
+{
+	static const enum dialogue_answer answers[] = {
+		[ANSWER_REFUSED] = DIALOGUE_NONE,
+		[ANSWER_OLD] = DIALOGUE_OLD,
+		[ANSWER_NEW] = DIALOGUE_NEW,
+	};
+	const struct transaction *t = context;
+	struct status_dialogue m = { .type = STATUS_DIALOGUE,
+		.style = style,
+		.answer = answers[answer] };
+
+	outcome_reason(m.text, sizeof(m.text), text,
+	    *text != '\0' ? "(a text with the password in it)" : "",
+	    &t->old_secret, &t->new_secret);
+	(void)wire_send(WIRE_HELPER_STATUS_FD, &m, sizeof(m), -1);
+}
+
 /* What PAM said of itself, and what its modules said. */
 static void
 tell_pam_reason(const struct transaction *t, const char *what, int code)
@@ -378,6 +399,8 @@ on_begin(void *context, const void *message, int passed_fd)
 		t->conversation = conversation_new(t->answers);
 	if (t->conversation == NULL)
 		return WIRE_BAD;
+	if (t->begin.tells_dialogue)
+		conversation_tell(t->conversation, on_dialogue, t);
 	t->state = STATE_IDENTIFIED;
 	return WIRE_OK;
 }

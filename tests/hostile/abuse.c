@@ -173,6 +173,7 @@ static const size_t sizes[] = {
 	[TXN_ANSWER] = sizeof(struct txn_answer),
 	[STATUS_IDENTITY] = sizeof(struct status_identity),
 	[STATUS_PHASE] = sizeof(struct status_phase),
+	[STATUS_DIALOGUE] = sizeof(struct status_dialogue),
 	[STATUS_REASON] = sizeof(struct status_reason),
 };
 

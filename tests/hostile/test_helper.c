@@ -206,7 +206,7 @@ lie(int is_authenticated)
 {
 	static const uint32_t types[] = { CTL_LOAD, CTL_ADMIT_ANSWER, CTL_DRAIN,
 		CTL_READY, CTL_ADMIT_REQUEST, CTL_EVENT, TXN_ANSWER,
-		STATUS_IDENTITY, STATUS_PHASE, STATUS_REASON };
+		STATUS_IDENTITY, STATUS_PHASE, STATUS_DIALOGUE, STATUS_REASON };
 	const uint32_t right = is_authenticated ? TXN_CHANGE : TXN_AUTH;
 	const uint32_t wrong = is_authenticated ? TXN_AUTH : TXN_CHANGE;
 

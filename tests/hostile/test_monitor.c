@@ -427,7 +427,8 @@ misdirect(int is_serving)
 {
 	static const uint32_t types[] = { CTL_LOAD, CTL_ADMIT_ANSWER, CTL_DRAIN,
 		CTL_STOP, CTL_LIST, CTL_FORGET, TXN_BEGIN, TXN_AUTH, TXN_CHANGE,
-		TXN_ANSWER, STATUS_IDENTITY, STATUS_PHASE, STATUS_REASON };
+		TXN_ANSWER, STATUS_IDENTITY, STATUS_PHASE, STATUS_DIALOGUE,
+		STATUS_REASON };
 
 	if (abuse_below(2) == 0)
 		abuse_misdirect(&message, types, (size_t)N_OF(types));
@@ -637,7 +638,7 @@ lie_about_status(uint32_t phase)
 {
 	static const uint32_t types[] = { CTL_LOAD, CTL_ADMIT_ANSWER, CTL_READY,
 		CTL_ADMIT_REQUEST, CTL_EVENT, CTL_LISTED, CTL_FORGOTTEN,
-		TXN_BEGIN, TXN_AUTH, TXN_CHANGE, TXN_ANSWER };
+		TXN_BEGIN, TXN_AUTH, TXN_CHANGE, TXN_ANSWER, STATUS_DIALOGUE };
 
 	switch (abuse_below(5)) {
 	case 0:

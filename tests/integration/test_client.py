@@ -3,14 +3,13 @@ against servers that are broken or hostile."""
 
 import contextlib
 import os
-import pty
-import select
 import socket
 import tempfile
 
 import certificates
 import harness
 import poppasswd
+import terminal
 from accounts import Matrix
 from poppasswd import (
     CHANGED,
@@ -31,8 +30,8 @@ from poppasswd import (
     Local,
     Scripted,
 )
+from terminal import STOP
 
-STOP = "\x1a"  # Ctrl-Z
 
 
 class AgainstTheDaemon(harness.TestCase):
@@ -100,23 +99,9 @@ class AgainstTheDaemon(harness.TestCase):
         """Types the answers at the prompts; the exit status and all that
         the terminal showed. shell: what runs the command, if not we do."""
         words = (*shell, harness.program("bin/poppasswd"), "-u", USER)
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.execvp(words[0], (*words, "--ca", self.ca, self.host()))
-        shown = b""
-        try:
-            while select.select([terminal], [], [], 20)[0]:
-                shown += os.read(terminal, 4096)
-                if answers and shown.endswith(b"word: "):
-                    answer = answers.pop(0)
-                    end = "" if answer == STOP else "\n"
-                    os.write(terminal, (answer + end).encode())
-                    shown += b"|"
-        except OSError:
-            pass
-        os.close(terminal)  # hangs up on what still waits
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        return status, shown.decode()
+        return terminal.run(
+            (*words, "--ca", self.ca, self.host()), answers
+        )
 
     def test_terminal_shows_no_password(self):
         status, shown = self.on_terminal([OLD, NEW, NEW])

@@ -35,6 +35,23 @@ say(pam_handle_t *pam, int style, const char *text)
 	return code;
 }
 
+/* Asks, and shows the answer to everybody. */
+static int
+tell_the_password(pam_handle_t *pam)
+{
+	const struct pam_message prompt = { PAM_PROMPT_ECHO_OFF, "Password: " };
+	const struct pam_message *messages[] = { &prompt };
+	struct pam_response *responses = NULL;
+	int code = converse(pam, 1, messages, &responses);
+
+	if (code == PAM_SUCCESS && responses != NULL && responses->resp != NULL)
+		code = say(pam, PAM_TEXT_INFO, responses->resp);
+	if (responses != NULL)
+		free(responses->resp);
+	free(responses);
+	return code;
+}
+
 static int
 change_user(pam_handle_t *pam)
 {
@@ -138,6 +155,7 @@ static const struct trick tricks[] = {
 	{ "binary", speak_binary },
 	{ "unsaid", ask_without_a_prompt },
 	{ "forge", forge_a_line },
+	{ "tell", tell_the_password },
 	{ "exit", leave },
 };
 

@@ -1,8 +1,8 @@
 /*
  * Passwords from a terminal or from standard input.
  */
-#ifndef CLIENT_TERMINAL_H
-#define CLIENT_TERMINAL_H
+#ifndef COMMON_TERMINAL_H
+#define COMMON_TERMINAL_H
 
 #include "common/secret.h"
 

@@ -1,7 +1,7 @@
 /*
  * Passwords from a terminal or from standard input. Runs as the user.
  */
-#include "client/terminal.h"
+#include "common/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
