@@ -15,7 +15,11 @@ COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
 "_${1##*/}" "$1"
 printf '%s\n' "${COMPREPLY[@]}"
 """
-PROGRAMS = {"poppasswd": "bin/poppasswd", "poppassd": "sbin/poppassd"}
+PROGRAMS = {
+    "poppasswd": "bin/poppasswd",
+    "poppassd": "sbin/poppassd",
+    "poppassctl": "sbin/poppassctl",
+}
 
 
 class Completions(harness.TestCase):
@@ -46,8 +50,21 @@ class Completions(harness.TestCase):
 
     def test_options_of_poppassd(self):
         got = self.offered("poppassd", "--")
-        for option in "config check-config dump-config reload version".split():
+        for option in (
+            "config check-config dump-config reload test-login version"
+        ).split():
             self.assertEqual(got.count(f"--{option}"), 1, got)
+
+    def test_words_of_poppassctl(self):
+        self.assertEqual(
+            sorted(self.offered("poppassctl", "")),
+            ["reload", "sessions", "stats", "status", "unlock"],
+        )
+        self.assertEqual(
+            sorted(set(self.offered("poppassctl", "--"))),
+            ["--openmetrics", "--socket", "--version"],
+        )
+        self.assertIn("root", self.offered("poppassctl", "unlock", "ro"))
 
     def test_beginning_of_an_option(self):
         self.assertEqual(self.offered("poppasswd", "--pr"), ["--probe"])
@@ -65,6 +82,7 @@ class Completions(harness.TestCase):
                 ("poppasswd", "--probe", "--unix"),
                 ("poppassd", "-c"),
                 ("poppassd", "--config"),
+                ("poppassctl", "-s"),
             ):
                 got = self.offered(*words, f"{folder}/th")
                 self.assertEqual(got, [path], words)
