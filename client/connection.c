@@ -184,6 +184,17 @@ make_context(struct connection *c)
 	return SSL_CTX_load_verify_file(c->ctx, ca) == 1 ? 0 : -1;
 }
 
+/* Before anybody waits for us: a trust store is large. */
+static int
+load_trust(struct connection *c)
+{
+	if (make_context(c) == 0)
+		return 0;
+	return failure_set(&c->failure, EX_NOINPUT, "%s: %s",
+	    c->target->ca_file != NULL ? c->target->ca_file : "trust store",
+	    ERR_reason_error_string(ERR_peek_last_error()));
+}
+
 /* Until it is known that what comes is TLS. */
 static int
 give_nothing_to_read(SSL *ssl)
@@ -199,11 +210,6 @@ give_nothing_to_read(SSL *ssl)
 static int
 prepare_tls(struct connection *c)
 {
-	if (make_context(c) == -1)
-		return failure_set(&c->failure, EX_NOINPUT, "%s: %s",
-		    c->target->ca_file != NULL ? c->target->ca_file
-					       : "trust store",
-		    ERR_reason_error_string(ERR_peek_last_error()));
 	c->stream.ssl = SSL_new(c->ctx);
 	if (c->stream.ssl == NULL ||
 	    SSL_set_wfd(c->stream.ssl, c->stream.fd) != 1 ||
@@ -331,6 +337,8 @@ connection_open(struct connection *connection)
 {
 	struct connection *c = connection;
 
+	if (c->target->kind != CONNECTION_UNIX && load_trust(c) == -1)
+		return -1;
 	if (reach(c) == -1)
 		return -1;
 	if (c->target->kind == CONNECTION_STARTTLS)
