@@ -117,7 +117,7 @@ class Daemon:
     # --- set-up ---
 
     def _set_up(self):
-        self.control = self.path("run/control")
+        self.control = self.path("ctl/control")
         os.mkdir(os.path.dirname(self.control))
         os.chown(os.path.dirname(self.control), self.owner, -1)
         if self.drops:

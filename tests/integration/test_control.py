@@ -311,7 +311,7 @@ class Reloaded(Controlled):
 
     def test_socket_that_moves(self):
         with harness.Daemon(Matrix({USER: OLD})) as daemon:
-            old, daemon.control = daemon.control, daemon.path("run/second")
+            old, daemon.control = daemon.control, daemon.path("ctl/second")
             daemon.write_config()
             daemon.reload()
             self.assertEqual(daemon.ask("status")[0], 0)
