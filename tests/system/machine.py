@@ -253,9 +253,10 @@ class Machine:
     def pid(self, unit_pid):
         """A process as it is numbered outside."""
         for pid in processes.descendants(self.leader):
-            numbers = processes.status(pid)["NSpid"].split()
-            if numbers[-1] == str(unit_pid):
-                return pid
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                numbers = processes.status(pid)["NSpid"].split()
+                if numbers[-1] == str(unit_pid):
+                    return pid
         raise ProcessLookupError(unit_pid)
 
     def processes(self, name):

@@ -426,6 +426,34 @@ class Life(Service):
         ).start()
         self.assertTrue(self.check(user, FIRST))
 
+    def test_other_addresses_are_those_of_the_socket(self):
+        """As README.Debian has it."""
+        user = self.add_user("quentin")
+        folder = "/run/systemd/system/poppassd.socket.d"
+        steps = (
+            ("daemon-reload",),
+            ("stop", "poppassd.service"),
+            ("restart", "poppassd.socket"),
+            ("start", "poppassd.service"),
+        )
+
+        def restore():
+            self.machine.run("rm", "-r", folder)
+            for step in steps:
+                self.machine.run("systemctl", *step)
+
+        self.machine.write(
+            f"{folder}/test.conf",
+            "[Socket]\nListenStream=\nListenStream=127.0.0.1:1106\n",
+        )
+        self.addCleanup(restore)
+        for step in steps:
+            self.machine.run("systemctl", *step)
+        with self.machine.network():
+            self.assertTrue(check(1106, user, FIRST))
+            with self.assertRaises(ConnectionRefusedError):
+                check(PORT, user, FIRST)
+
     def test_a_stop_waits_for_a_change(self):
         user = self.add_user("held")
         self.machine.write("/usr/local/sbin/hold", HOLD, 0o755)
