@@ -27,6 +27,7 @@ static struct log_count counts[] = {
 	{ "ready", 0 },
 	{ "stop", 0 },
 	{ "not_root", 0 },
+	{ "listens_apart", 0 },
 	{ "self_signed", 0 },
 	{ "reload_ok", 0 },
 	{ "reload_failed", 0 },

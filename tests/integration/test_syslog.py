@@ -12,7 +12,13 @@ from accounts import Matrix, needs_private_etc
 from client import Client
 
 AUTH = 4 << 3
-PRIORITIES = {"start": 5, "not_root": 4, "ready": 5, "clear_refused": 5}
+PRIORITIES = {
+    "start": 5,
+    "not_root": 4,
+    "self_signed": 4,
+    "ready": 5,
+    "clear_refused": 5,
+}
 DEVICES = {"null": (1, 3), "random": (1, 8), "urandom": (1, 9)}
 
 
