@@ -566,9 +566,12 @@ worker_free(struct worker *worker)
 	if (worker == NULL)
 		return;
 	/* It sees the end of net, unless net has hidden its end of the socket
-	 * somewhere. It ignores what a service manager sends to all. */
-	if (worker->keeper_pid > 0)
-		(void)kill(worker->keeper_pid, SIGUSR1);
+	 * somewhere. Waited for, so that no key outlives the service; it does
+	 * nothing that could hold up its death. */
+	if (worker->keeper_pid > 0) {
+		(void)kill(worker->keeper_pid, SIGKILL);
+		(void)waitpid(worker->keeper_pid, NULL, 0);
+	}
 	if (worker->control_event != NULL)
 		event_free(worker->control_event);
 	if (worker->deadline != NULL)

@@ -81,7 +81,8 @@ void worker_kill(struct worker *worker);
  * well. */
 void worker_report_exit(const struct worker *worker, int status);
 
-/* Frees the monitor's side; may be NULL. Does not end the process. */
+/* Frees the monitor's side and ends the keeper; may be NULL. Does not end the
+ * net process. */
 void worker_free(struct worker *worker);
 
 #endif
