@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "daemon/heartbeat.h"
 #include "daemon/keeper_process.h"
+#include "daemon/net_messages.h"
 #include "daemon/start.h"
 
 #define START_SEC  10
@@ -73,25 +74,6 @@ on_pong(void *context, const void *message, int passed_fd)
 	return WIRE_OK;
 }
 
-/* It becomes PAM_RHOST, and modules hand that to scripts; and it is what the
- * lists of networks are asked for. */
-static int
-address_ok(const char *address, size_t size)
-{
-	return wire_string_ok(address, size) &&
-	    (*address == '\0' || cidr_is_peer(address));
-}
-
-static int
-origin_ok(const struct wire_origin *origin)
-{
-	return address_ok(origin->address, sizeof(origin->address)) &&
-	    wire_string_ok(origin->listener, sizeof(origin->listener)) &&
-	    wire_string_ok(origin->tls, sizeof(origin->tls)) &&
-	    address_ok(origin->proxy, sizeof(origin->proxy)) &&
-	    wire_string_ok(origin->certificate, sizeof(origin->certificate));
-}
-
 static enum wire_result
 on_admit_request(void *context, const void *message, int passed_fd)
 {
@@ -99,28 +81,10 @@ on_admit_request(void *context, const void *message, int passed_fd)
 	const struct ctl_admit_request *request = message;
 
 	(void)passed_fd;
-	if (!origin_ok(&request->origin) ||
-	    request->origin.address[0] == '\0' ||
-	    !wire_string_ok(request->user, sizeof(request->user)) ||
-	    request->user[0] == '\0')
+	if (!net_message_admit_ok(request))
 		return WIRE_BAD;
 	w->callbacks->admit(w->context, w, request);
 	return WIRE_OK;
-}
-
-static int
-sessions_ok(const struct ctl_listed *listed)
-{
-	if (listed->n > WIRE_SESSIONS_MAX)
-		return 0;
-	for (uint32_t i = 0; i < listed->n; i++) {
-		const struct wire_session *s = &listed->sessions[i];
-
-		if (!origin_ok(&s->origin) ||
-		    !wire_string_ok(s->state, sizeof(s->state)))
-			return 0;
-	}
-	return 1;
 }
 
 static enum wire_result
@@ -129,7 +93,7 @@ on_listed(void *context, const void *message, int passed_fd)
 	struct worker *w = context;
 
 	(void)passed_fd;
-	if (!sessions_ok(message))
+	if (!net_message_listed_ok(message))
 		return WIRE_BAD;
 	w->callbacks->listed(w->context, w, message);
 	return WIRE_OK;
@@ -145,47 +109,12 @@ on_forgotten(void *context, const void *message, int passed_fd)
 	return WIRE_OK;
 }
 
-struct event_name {
-	uint32_t event;
-	enum log_level level;
-	const char *name;
-};
-
-static const struct event_name event_names[] = {
-	{ NET_EVENT_CLEAR_REFUSED, LOG_LEVEL_NOTICE, "clear_refused" },
-	{ NET_EVENT_TLS_FAILED, LOG_LEVEL_INFO, "tls_failed" },
-	{ NET_EVENT_STARTTLS_INJECTION, LOG_LEVEL_WARNING,
-	    "starttls_injection" },
-	{ NET_EVENT_PROTOCOL, LOG_LEVEL_INFO, "protocol_error" },
-	{ NET_EVENT_TIMEOUT, LOG_LEVEL_INFO, "timeout" },
-	{ NET_EVENT_ACCEPT_PAUSED, LOG_LEVEL_WARNING, "accept_paused" },
-	{ NET_EVENT_PROXY_REFUSED, LOG_LEVEL_NOTICE, "proxy_refused" },
-	{ NET_EVENT_REFUSED, LOG_LEVEL_NOTICE, "session_refused" },
-	{ NET_EVENT_DROPPED, LOG_LEVEL_NOTICE, "session_dropped" },
-	{ NET_EVENT_THROTTLED, LOG_LEVEL_NOTICE, "throttled" },
-	{ NET_EVENT_NOTE, LOG_LEVEL_WARNING, "net_note" },
-};
-
 static enum wire_result
 on_event(void *context, const void *message, int passed_fd)
 {
-	const struct ctl_event *event = message;
-	const struct log_subject subject = { .origin = &event->origin,
-		.reason = event->detail };
-
 	(void)context;
 	(void)passed_fd;
-	if (!origin_ok(&event->origin) ||
-	    !wire_string_ok(event->detail, sizeof(event->detail)))
-		return WIRE_BAD;
-	for (size_t i = 0; i < sizeof(event_names) / sizeof(*event_names);
-	     i++) {
-		if (event_names[i].event != event->event)
-			continue;
-		log_event(event_names[i].level, event_names[i].name, &subject);
-		return WIRE_OK;
-	}
-	return WIRE_BAD;
+	return net_message_log_event(message) == 0 ? WIRE_OK : WIRE_BAD;
 }
 
 static const struct wire_rule rules[] = {
