@@ -7,7 +7,6 @@
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/queue.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <errno.h>
@@ -29,6 +28,7 @@
 #include "daemon/confine.h"
 #include "daemon/generation.h"
 #include "daemon/helper_pool.h"
+#include "daemon/members.h"
 #include "daemon/notify.h"
 #include "daemon/process_tree.h"
 #include "daemon/username.h"
@@ -41,15 +41,6 @@
 
 /* What a stop may take beyond the last change. */
 #define STOP_MARGIN_MS 5000
-
-struct member {
-	TAILQ_ENTRY(member) entry;
-	struct worker *worker;
-	unsigned number; /* counts from 1 */
-	struct timeval started;
-};
-
-TAILQ_HEAD(member_list, member);
 
 enum signal_index {
 	ON_CHILD,
@@ -69,15 +60,14 @@ struct monitor {
 	struct generation *next;  /* while a reload waits for its net */
 	struct worker *current;   /* serves, or will, with `now` */
 	struct worker *successor; /* will serve with `next` */
-	struct member_list members;
+	struct members members;
 	struct helper_pool *helpers;
 	struct commands *commands;
 	time_t started;
 	uint64_t started_ms; /* by the clock that nobody sets */
 	unsigned n_generations;
 	time_t loaded;
-	unsigned n_started; /* net processes, ever */
-	int clients_fd;     /* what net processes know of clients */
+	int clients_fd; /* what net processes know of clients */
 	unsigned restart_ms;
 	int has_served; /* some net process has been ready once */
 	int reload_is_wanted;
@@ -95,37 +85,16 @@ timeval_of_ms(unsigned ms)
 static const struct worker_callbacks worker_callbacks;
 
 static struct worker *
-member_start(struct monitor *m, const struct generation *g)
+start_worker(struct monitor *m, const struct generation *g)
 {
-	struct member *member = calloc(1, sizeof(*member));
-
-	if (member == NULL)
-		return NULL;
-	member->worker = worker_start(m->base, g->config, g->files, g->listens,
-	    m->clients_fd, &worker_callbacks, m);
-	if (member->worker == NULL) {
-		free(member);
-		return NULL;
-	}
-	(void)event_base_gettimeofday_cached(m->base, &member->started);
-	member->number = ++m->n_started;
-	TAILQ_INSERT_TAIL(&m->members, member, entry);
-	return member->worker;
-}
-
-static void
-order_all(struct monitor *m, enum wire_type order)
-{
-	struct member *member;
-
-	TAILQ_FOREACH(member, &m->members, entry)
-	worker_order(member->worker, order);
+	return members_start(
+	    &m->members, m->base, g, m->clients_fd, &worker_callbacks, m);
 }
 
 static void
 finish_if_done(struct monitor *m)
 {
-	if (m->is_stopping && TAILQ_EMPTY(&m->members) &&
+	if (m->is_stopping && members_are_none(&m->members) &&
 	    helper_pool_running(m->helpers) == 0)
 		(void)event_base_loopbreak(m->base);
 }
@@ -135,7 +104,7 @@ start_current(struct monitor *m)
 {
 	const struct timeval pause = timeval_of_ms(m->restart_ms);
 
-	m->current = member_start(m, m->now);
+	m->current = start_worker(m, m->now);
 	if (m->current == NULL)
 		(void)event_add(m->restart_timer, &pause);
 }
@@ -291,7 +260,7 @@ reload(struct monitor *m)
 	commands_reload_begins(m->commands);
 	m->next = generation_load_logged(m->config_path, m->now, &said);
 	if (m->next != NULL)
-		m->successor = member_start(m, m->next);
+		m->successor = start_worker(m, m->next);
 	if (m->next == NULL)
 		reload_abandon(m, "the old configuration stays in force", said);
 	else if (m->successor == NULL)
@@ -325,14 +294,12 @@ static void
 on_stop_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct monitor *m = context;
-	struct member *member;
 
 	(void)fd;
 	(void)what;
 	log_message(
 	    LOG_LEVEL_ERROR, "stop: a net process does not end, killed");
-	TAILQ_FOREACH(member, &m->members, entry)
-	worker_kill(member->worker);
+	members_kill(&m->members);
 }
 
 static void
@@ -357,21 +324,8 @@ on_monitor_stop(evutil_socket_t fd, short what, void *context)
 	/* Nobody is to queue for a service that will not come. */
 	generation_close_listens(m->now);
 	generation_close_listens(m->next);
-	order_all(m, CTL_STOP);
+	members_order(&m->members, CTL_STOP);
 	finish_if_done(m);
-}
-
-static struct member *
-member_find(struct monitor *m, pid_t pid)
-{
-	struct member *member;
-
-	TAILQ_FOREACH(member, &m->members, entry)
-	{
-		if (worker_pid(member->worker) == pid)
-			return member;
-	}
-	return NULL;
 }
 
 /* A first net that cannot even start will not do so the next time either. */
@@ -396,7 +350,7 @@ member_ended(struct monitor *m, struct member *member, int status)
 	struct worker *worker = member->worker;
 
 	worker_report_exit(worker, status);
-	TAILQ_REMOVE(&m->members, member, entry);
+	members_take_out(&m->members, member);
 	helper_pool_forget(m->helpers, worker);
 	if (worker == m->current) {
 		m->current = NULL;
@@ -408,33 +362,21 @@ member_ended(struct monitor *m, struct member *member, int status)
 	free(member);
 }
 
-static struct worker *
-keeper_find(struct monitor *m, pid_t pid)
-{
-	struct member *member;
-
-	TAILQ_FOREACH(member, &m->members, entry)
-	{
-		if (worker_keeper_pid(member->worker) == pid)
-			return member->worker;
-	}
-	return NULL;
-}
-
 static int
 is_own_child(void *context, pid_t pid)
 {
 	struct monitor *m = context;
 
-	return member_find(m, pid) != NULL || keeper_find(m, pid) != NULL ||
+	return members_find(&m->members, pid) != NULL ||
+	    members_find_keeper(&m->members, pid) != NULL ||
 	    helper_pool_owns(m->helpers, pid);
 }
 
 static void
 child_ended(struct monitor *m, pid_t pid, int status)
 {
-	struct member *member = member_find(m, pid);
-	struct worker *with_keys = keeper_find(m, pid);
+	struct member *member = members_find(&m->members, pid);
+	struct worker *with_keys = members_find_keeper(&m->members, pid);
 	int was_helper;
 
 	if (member != NULL) {
@@ -481,14 +423,12 @@ on_command_view(void *context, struct report_view *view)
 		.files = m->now->files,
 		.n_helpers = helper_pool_running(m->helpers),
 		.n_waiting = helper_pool_waiting(m->helpers) };
-	TAILQ_FOREACH(member, &m->members, entry)
-	{
-		view->n_nets++;
-		if (member->worker != m->current)
-			continue;
-		view->net_pid = worker_pid(member->worker);
-		view->net_started = member->started.tv_sec;
-	}
+	view->n_nets = members_count(&m->members);
+	if (m->current == NULL)
+		return;
+	view->net_pid = worker_pid(m->current);
+	member = members_find(&m->members, view->net_pid);
+	view->net_started = member->started.tv_sec;
 }
 
 static void
@@ -512,17 +452,8 @@ static struct worker *
 on_command_net(void *context, unsigned *number)
 {
 	const struct monitor *m = context;
-	const struct member *member;
 
-	TAILQ_FOREACH(member, &m->members, entry)
-	{
-		if (member->number < *number ||
-		    !worker_has_started(member->worker))
-			continue;
-		*number = member->number;
-		return member->worker;
-	}
-	return NULL;
+	return members_from(&m->members, number);
 }
 
 static const struct commands_callbacks commands_callbacks = {
@@ -647,7 +578,7 @@ monitor_main(const char *config_path)
 		.started_ms = clock_now_ms(),
 		.n_generations = 1 };
 
-	TAILQ_INIT(&m.members);
+	members_init(&m.members);
 	notify_open();
 	m.now = load_first(config_path);
 	if (m.now == NULL)
@@ -661,7 +592,7 @@ monitor_main(const char *config_path)
 	log_event(LOG_LEVEL_NOTICE, "start",
 	    &(struct log_subject){ .reason = "poppassd " POPPASSD_VERSION });
 	generation_warn(m.now);
-	m.current = member_start(&m, m.now);
+	m.current = start_worker(&m, m.now);
 	m.exit_status = m.current != NULL ? EX_OK : EX_OSERR;
 	if (m.current != NULL)
 		commands_listen(m.commands, m.now->config);
