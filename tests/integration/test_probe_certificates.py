@@ -207,12 +207,12 @@ class Certificates(ProbeCase):
         self.expect(by(middle, middle), ROOT, CRITICAL, said)
 
     def test_limits(self):
-        pair = by(MIDDLE, MIDDLE, lifetime=in_days(100))
+        pair = by(MIDDLE, MIDDLE, lifetime=in_days(29))
         limits = ("--ca", ROOT.path, "--warning")
         with Scripted(PROBE_REPLIES, pair) as server:
             host = f"localhost:{server.port}"
             for more, status in (
-                (("101",), CRITICAL),  # the root expires in 29 days
+                (("101",), CRITICAL),
                 (("30", "--critical", "1"), WARNING),
                 (("29", "--critical", "29"), OK),
                 (("5", "--critical", "6"), None),
