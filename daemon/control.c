@@ -453,8 +453,10 @@ control_stop(struct control *c, const char *why)
 	stop_listening(c);
 	TAILQ_FOREACH(client, &c->clients, entry)
 	{
-		if (client->awaited != AWAITS_NOTHING)
-			control_fail(client, why);
+		if (client->is_answered)
+			continue;
+		(void)event_del(client->readable);
+		control_fail(client, why);
 	}
 }
 

@@ -50,7 +50,7 @@ struct control *control_new(struct event_base *base,
 void control_listen(
     struct control *control, const struct config_listen *directive);
 
-/* Serves nobody new, and fails what is still waited for. */
+/* Serves nobody new, and fails whatever is not answered yet, asked or not. */
 void control_stop(struct control *control, const char *why);
 
 /* A line of the answer; bytes that are not printable become `?`. */

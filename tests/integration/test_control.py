@@ -18,7 +18,7 @@ import client
 import harness
 from accounts import Matrix
 from client import ASK_NEW, CHANGED, WRONG, Client, change, log_in
-from waiting import in_parallel, wait_until
+from waiting import Fifo, in_parallel, wait_until
 
 OLD, NEW = "old-secret-0", "new-secret-1"
 USER = "virt.user"
@@ -31,13 +31,18 @@ def ask_raw(path, request):
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(15)
         peer.connect(path)
-        with contextlib.suppress(BrokenPipeError):
-            peer.sendall(request)
-        answer = b""
-        with contextlib.suppress(ConnectionResetError):
-            while data := peer.recv(65536):
-                answer += data
-        return answer
+        return ask_through(peer, request)
+
+
+def ask_through(peer, request):
+    """The same, of a socket that is connected."""
+    with contextlib.suppress(BrokenPipeError):
+        peer.sendall(request)
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while data := peer.recv(65536):
+            answer += data
+    return answer
 
 
 def documented_events():
@@ -353,6 +358,32 @@ class Drained(harness.TestCase):
                 self.assertEqual(status, REFUSED, text)
                 self.assertIn("does not answer", text)
             self.assertEqual(answers[2][0], 0)
+
+    def test_request_after_a_stop_has_begun(self):
+        """Who has connected before is told so; no reload outlives a stop."""
+        hold = Fifo("password:*")
+        self.addCleanup(hold.remove)
+        line = f"password optional pam_exec.so quiet {hold.script}\n"
+        daemon = harness.Daemon(Matrix({USER: OLD}, line))
+        self.addCleanup(daemon.remove)
+        self.addCleanup(daemon.stop_if_running)
+        daemon.start()
+        changing = self.enterContext(Client(daemon.port(), "implicit"))
+        self.assertEqual(log_in(changing, USER, OLD), ASK_NEW)
+        changing.send(b"NEWPASS next-secret-1\r\n")
+        hold.wait_reached()
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(15)
+            peer.connect(daemon.control)
+            daemon.ask("status")  # it comes later, so that one is accepted
+            daemon.signal(signal.SIGTERM)
+            daemon.log.wait_for("event=stop")
+            answer = ask_through(peer, b"reload\n")
+        hold.open_gate()
+        changing.expect(CHANGED)
+        daemon.finish()
+        self.assertEqual(answer, b"error: poppassd is stopping\n")
+        self.assertFalse(daemon.log.find("event=reload"))
 
     def test_stop_ends_the_socket(self):
         daemon = harness.Daemon(Matrix({USER: OLD}))
