@@ -17,7 +17,8 @@ struct commands;
 /* The monitor, for the commands. None may free the commands. */
 struct commands_callbacks {
 	void (*view)(void *context, struct report_view *view);
-	/* Begins a reload, or has one follow that which is under way. */
+	/* Begins a reload, or has one follow that which is under way, or the
+	 * start. */
 	void (*reload)(void *context);
 	/* Forgets a user's failures. 0 if there were none. */
 	int (*unlock)(void *context, const char *user);

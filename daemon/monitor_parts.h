@@ -66,8 +66,8 @@ void monitor_start_current(struct monitor *m);
  * the one that served. */
 void monitor_member_ended(struct monitor *m, struct member *member, int status);
 
-/* Begins a reload, or has one follow that which is under way. Blocks on disk
- * and NSS. */
+/* Begins a reload, or has one follow that which is under way, or the start.
+ * Blocks on disk and NSS. */
 void monitor_reload_ask(struct monitor *m);
 
 /* The new net process is ready: its generation is in force, and the old one's
@@ -79,7 +79,8 @@ void monitor_reload_commit(struct monitor *m);
 void monitor_reload_abandon(
     struct monitor *m, const char *why, const char *said);
 
-/* None is under way any more: begins the one that was asked for meanwhile. */
+/* Perhaps none is under way any more, nor the start: then begins the one that
+ * was asked for meanwhile. */
 void monitor_reload_end(struct monitor *m);
 
 /* Callback of the event loop. */

@@ -11,10 +11,18 @@
 
 static void reload(struct monitor *m);
 
+/* One at a time, and the start is the first: what it comes to is not yet known
+ * before some net process has served. */
+static int
+may_reload(const struct monitor *m)
+{
+	return m->has_served && m->next == NULL && !m->is_stopping;
+}
+
 void
 monitor_reload_end(struct monitor *m)
 {
-	if (m->reload_is_wanted)
+	if (m->reload_is_wanted && may_reload(m))
 		reload(m);
 }
 
@@ -54,7 +62,9 @@ monitor_reload_abandon(struct monitor *m, const char *why, const char *said)
 	m->next = NULL;
 	listen_set_restore_access(m->now->listens, m->now->config);
 	log_event(LOG_LEVEL_ERROR, "reload_failed", &subject);
-	notify_ready("Serving as before: the last reload failed, see the log");
+	if (!m->is_stopping)
+		notify_ready("Serving as before: the last reload failed, see "
+			     "the log");
 	commands_reload_ended(m->commands, why, said);
 	monitor_reload_end(m);
 }
@@ -83,7 +93,5 @@ void
 monitor_reload_ask(struct monitor *m)
 {
 	m->reload_is_wanted = 1;
-	/* One at a time: a reload under way takes this one up at its end. */
-	if (m->next == NULL)
-		reload(m);
+	monitor_reload_end(m);
 }

@@ -228,7 +228,8 @@ class Daemon:
                 self.choose_ports()
         raise RuntimeError("no free port in 5 tries")
 
-    def _start(self):
+    def launch(self):
+        """Starts it, and does not wait until it serves."""
         self.process = subprocess.Popen(
             self.command(),
             stdin=subprocess.DEVNULL,
@@ -239,6 +240,9 @@ class Daemon:
         )
         self.log = Log(self.log_stream())
         Daemon.running.append(self)
+
+    def _start(self):
+        self.launch()
         try:
             self.log.wait_for(r"event=ready\b", START_SEC)
         except AssertionError:

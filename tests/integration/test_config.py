@@ -471,6 +471,26 @@ class Reload(Configured):
         self.assertNotIn("event=ready", text)
         self.assertNotIn("does not end", text)
 
+    def test_net_process_dies_during_a_reload(self):
+        """The reload that is to follow waits for its turn all the same, and
+        none but the last net process stays."""
+        self.assertTrue(any(self.hold_a_reload() for _ in range(50)))
+        states = {
+            processes.status(pid)["State"][0]: pid
+            for pid in self.daemon.net_pids()
+        }
+        held = states.pop("T")
+        (serving,) = states.values()
+        mark = self.daemon.log.mark()
+        self.daemon.signal(signal.SIGHUP)
+        os.kill(serving, signal.SIGKILL)
+        self.daemon.log.wait_for("event=ready", since=mark)
+        os.kill(held, signal.SIGCONT)
+        self.daemon.log.wait_for("event=reload_ok", since=mark, count=2)
+        wait_until(
+            lambda: len(self.daemon.net_pids()) == 1, "one net process"
+        )
+
     def test_many_reloads(self):
         mark = self.daemon.log.mark()
         for _ in range(20):

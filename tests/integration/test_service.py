@@ -11,8 +11,10 @@ import tempfile
 import time
 
 import harness
+import processes
 from accounts import Matrix
 from client import CHANGED, change, check, context
+from waiting import wait_until
 
 
 class Manager:
@@ -208,6 +210,64 @@ class Notifications(ManagedCase):
         )
         with daemon:
             daemon.log.wait_for("NOTIFY_SOCKET: vsock:2:1234: is no address")
+
+
+class BeforeReady(ManagedCase):
+    """A reload that is asked for before the first net process serves, as a
+    hook at boot may."""
+
+    def held(self):
+        """A daemon whose first net process is stopped before it is ready."""
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        manager = Manager(os.path.join(folder, "notify"))
+        self.addCleanup(manager.close)
+        daemon = Managed(
+            Matrix({"bob": "first"}),
+            environment={"NOTIFY_SOCKET": os.path.join(folder, "notify")},
+        )
+        self.addCleanup(daemon.remove)
+        self.addCleanup(daemon.kill)
+        for _ in range(50):
+            daemon.launch()
+            net = self.stop_net(daemon)
+            if net is not None:
+                return daemon, manager, net
+            daemon.kill()
+        self.fail("too late 50 times")
+
+    def stop_net(self, daemon):
+        """Its pid, or None: too late. It is ready once it has a filter of its
+        own."""
+        wait_until(daemon.net_pids, "the net process")
+        net = daemon.net_pid()
+        os.kill(net, signal.SIGSTOP)
+        wait_until(
+            lambda: processes.status(net)["State"].startswith("T"),
+            "it is stopped",
+        )
+        filters = [
+            processes.status(pid)["Seccomp_filters"]
+            for pid in (net, daemon.process.pid)
+        ]
+        return net if filters[0] == filters[1] else None
+
+    def test_the_start_comes_first(self):
+        daemon, manager, net = self.held()
+        daemon.write_config(daemon.lines() + ["nonsense yes"])
+        daemon.signal(signal.SIGHUP)
+        os.kill(net, signal.SIGCONT)
+        self.assertEqual(manager.expect("READY")["STATUS"], "Serving")
+        self.assertFalse([m for m in manager.messages if "RELOADING" in m])
+        manager.expect("RELOADING")
+        self.assertRegex(manager.expect("READY")["STATUS"], "reload failed")
+        self.assertEqual(daemon.net_pid(), net)
+        daemon.stop()
+
+    def test_a_start_that_fails_ends_it(self):
+        daemon, _, net = self.held()
+        daemon.signal(signal.SIGHUP)
+        os.kill(net, signal.SIGKILL)
+        self.assertEqual(daemon.process.wait(10), 70)
 
 
 class Watchdog(ManagedCase):
