@@ -208,6 +208,19 @@ static const struct signal_handler signal_handlers[N_SIGNALS] = {
 	[ON_INT] = { SIGINT, on_monitor_stop },
 };
 
+/* Who started us may have blocked any. SIGHUP waits until somebody is there to
+ * take it: it would end us. */
+static void
+block_only(int signal)
+{
+	sigset_t blocked;
+
+	(void)sigemptyset(&blocked);
+	if (signal != 0)
+		(void)sigaddset(&blocked, signal);
+	(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
 static void
 events_make(struct monitor *m)
 {
@@ -221,6 +234,7 @@ events_make(struct monitor *m)
 		    event_add(m->signals[i], NULL) == -1)
 			fatal(EX_OSERR, "signals: %s", strerror(errno));
 	}
+	block_only(0);
 	m->restart_timer = evtimer_new(m->base, on_restart_timer, m);
 	m->stop_timer = evtimer_new(m->base, on_stop_timer, m);
 	m->helpers = helper_pool_new(m->base);
@@ -311,6 +325,7 @@ monitor_main(const char *config_path)
 		.started_ms = clock_now_ms(),
 		.n_generations = 1 };
 
+	block_only(SIGHUP);
 	members_init(&m.members);
 	notify_open();
 	m.now = load_first(config_path);

@@ -270,6 +270,39 @@ class BeforeReady(ManagedCase):
         self.assertEqual(daemon.process.wait(10), 70)
 
 
+class Inherited(harness.TestCase):
+    """What a careless parent leaves to its children."""
+
+    def daemon(self, **options):
+        daemon = harness.Daemon(Matrix({"bob": "first"}))
+        daemon.popen_options = options
+        return daemon
+
+    def test_signals_that_are_blocked(self):
+        daemon = self.daemon(
+            preexec_fn=lambda: signal.pthread_sigmask(
+                signal.SIG_BLOCK,
+                {signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD},
+            )
+        )
+        with daemon:
+            daemon.reload()
+            mark = daemon.log.mark()
+            for pid in daemon.net_pids():
+                os.kill(pid, signal.SIGKILL)
+            daemon.log.wait_for("event=ready", since=mark)
+
+    def test_reload_before_the_program_runs(self):
+        """It is one of the first configuration, and no end."""
+
+        def ask_for_one():
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+            os.kill(os.getpid(), signal.SIGHUP)
+
+        with self.daemon(preexec_fn=ask_for_one) as daemon:
+            daemon.log.wait_for("event=reload_ok")
+
+
 class Watchdog(ManagedCase):
     """With a pace that a test can wait for."""
 
