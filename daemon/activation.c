@@ -12,26 +12,24 @@
 #define FIRST_FD   3
 #define PASSED_MAX 64
 
-static int
-is_for_us(void)
+/* As told: more than PASSED_MAX, perhaps. */
+static uintmax_t
+count_passed(void)
 {
 	const char *pid = getenv("LISTEN_PID");
+	const char *n = getenv("LISTEN_FDS");
 
-	return pid != NULL && strtoimax(pid, NULL, 10) == getpid();
+	if (pid == NULL || n == NULL || strtoimax(pid, NULL, 10) != getpid())
+		return 0;
+	return strtoumax(n, NULL, 10);
 }
 
-static size_t
-count_passed(struct config_errors *errors)
+void
+activation_close_others(void)
 {
-	const char *text = getenv("LISTEN_FDS");
-	uintmax_t n = text != NULL ? strtoumax(text, NULL, 10) : 0;
+	const uintmax_t n = count_passed();
 
-	if (n <= PASSED_MAX)
-		return (size_t)n;
-	config_error(errors, NULL,
-	    "LISTEN_FDS: %s: no more than %d sockets can be passed", text,
-	    PASSED_MAX);
-	return 0;
+	closefrom(FIRST_FD + (n <= PASSED_MAX ? (int)n : 0));
 }
 
 /* The manager's names for the sockets, separated by colons. */
@@ -54,11 +52,16 @@ activation_take(struct config_errors *errors)
 {
 	struct listen_passed passed[PASSED_MAX];
 	struct listen_set *set = NULL;
-	size_t n = is_for_us() ? count_passed(errors) : 0;
+	const uintmax_t n = count_passed();
 
-	set_names(passed, n, getenv("LISTEN_FDNAMES"));
-	if (n > 0)
-		set = listen_set_adopt(passed, n, errors);
+	if (n > PASSED_MAX)
+		config_error(errors, NULL,
+		    "LISTEN_FDS: %s: no more than %d sockets can be passed",
+		    getenv("LISTEN_FDS"), PASSED_MAX);
+	else if (n > 0) {
+		set_names(passed, (size_t)n, getenv("LISTEN_FDNAMES"));
+		set = listen_set_adopt(passed, (size_t)n, errors);
+	}
 	(void)unsetenv("LISTEN_PID");
 	(void)unsetenv("LISTEN_FDS");
 	(void)unsetenv("LISTEN_FDNAMES");

@@ -7,6 +7,11 @@
 
 #include "daemon/listen_set.h"
 
+/* Closes every descriptor but the standard ones and what was passed: nothing
+ * that the caller left open is to reach a child. Once, before everything else
+ * is opened. */
+void activation_close_others(void);
+
 /*
  * Takes LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES out of the environment and
  * the sockets that they mean into a set, for the `old` of listen_set_open().

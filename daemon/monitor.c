@@ -325,6 +325,7 @@ monitor_main(const char *config_path)
 		.started_ms = clock_now_ms(),
 		.n_generations = 1 };
 
+	activation_close_others();
 	block_only(SIGHUP);
 	members_init(&m.members);
 	notify_open();

@@ -2,6 +2,7 @@
 the watchdog, sockets that are passed. The manager is played here; a real one
 boots in tests/system."""
 
+import fcntl
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ import time
 import harness
 import processes
 from accounts import Matrix
-from client import CHANGED, change, check, context
+from client import ASK_NEW, CHANGED, Client, change, check, context, log_in
 from waiting import wait_until
 
 
@@ -301,6 +302,24 @@ class Inherited(harness.TestCase):
 
         with self.daemon(preexec_fn=ask_for_one) as daemon:
             daemon.log.wait_for("event=reload_ok")
+
+    def test_descriptors_that_are_open(self):
+        """Neither the one that talks to the network nor a PAM module has
+        them."""
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        file = self.enterContext(open(os.path.join(folder, "file"), "wb"))
+        # no number that the daemon puts something else at
+        number = fcntl.fcntl(file.fileno(), fcntl.F_DUPFD, 50)
+        self.addCleanup(os.close, number)
+        daemon = self.daemon(pass_fds=[number])
+        with daemon, Client(daemon.port(), "implicit") as client:
+            self.assertEqual(log_in(client, "bob", "first"), ASK_NEW)
+            for pid in processes.descendants(daemon.process.pid):
+                links = [
+                    os.readlink(entry.path)
+                    for entry in os.scandir(f"/proc/{pid}/fd")
+                ]
+                self.assertNotIn(file.name, links, processes.command(pid))
 
 
 class Watchdog(ManagedCase):
