@@ -76,10 +76,13 @@ heartbeat_stop(struct heartbeat *heartbeat)
 	(void)event_del(heartbeat->timer);
 }
 
-void
+int
 heartbeat_answered(struct heartbeat *heartbeat)
 {
+	const int was_asked = heartbeat->n_unanswered > 0;
+
 	heartbeat->n_unanswered = 0;
+	return was_asked;
 }
 
 void

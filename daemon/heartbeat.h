@@ -31,8 +31,8 @@ void heartbeat_start(struct heartbeat *heartbeat);
 
 void heartbeat_stop(struct heartbeat *heartbeat);
 
-/* An answer has come. */
-void heartbeat_answered(struct heartbeat *heartbeat);
+/* An answer has come. 0 if nothing was asked. */
+int heartbeat_answered(struct heartbeat *heartbeat);
 
 /* May be NULL. */
 void heartbeat_free(struct heartbeat *heartbeat);

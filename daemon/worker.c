@@ -69,8 +69,9 @@ on_pong(void *context, const void *message, int passed_fd)
 
 	(void)message;
 	(void)passed_fd;
-	heartbeat_answered(w->heartbeat);
-	w->callbacks->alive(w->context, w);
+	/* What was not asked for says nothing, however often it comes. */
+	if (heartbeat_answered(w->heartbeat))
+		w->callbacks->alive(w->context, w);
 	return WIRE_OK;
 }
 
@@ -157,7 +158,6 @@ on_worker_control(evutil_socket_t fd, short what, void *context)
 		    (int)w->pid, strerror(errno));
 		break;
 	}
-	(void)event_del(w->control_event);
 	worker_kill(w);
 }
 
@@ -467,6 +467,9 @@ void
 worker_kill(struct worker *worker)
 {
 	worker->is_killed = 1;
+	/* What it has said last is not to be believed any more. */
+	if (worker->control_event != NULL)
+		(void)event_del(worker->control_event);
 	(void)kill(worker->pid, SIGKILL);
 }
 

@@ -74,7 +74,7 @@ void worker_order(struct worker *worker, enum wire_type order);
 void worker_answer(
     struct worker *worker, uint64_t cookie, enum admission admission, int fd);
 
-/* Kills it; the end comes as SIGCHLD. */
+/* Kills it, and hears nothing of it any more; the end comes as SIGCHLD. */
 void worker_kill(struct worker *worker);
 
 /* After its end: says in the log how it ended, unless it was told to and did

@@ -51,6 +51,7 @@ static struct {
 	int control;                   /* the liar's end */
 	int status;
 	int n_ready;
+	int n_alive;
 	int n_admitted;
 	int n_listed; /* or forgotten */
 	uint64_t n_messages;
@@ -143,6 +144,7 @@ on_alive(void *context, struct worker *worker)
 {
 	ck_assert_ptr_null(context);
 	ck_assert_ptr_nonnull(worker);
+	now.n_alive++;
 }
 
 static void
@@ -208,7 +210,7 @@ static void
 begin_life(void)
 {
 	memset(&now.last, 0, sizeof(now.last));
-	now.n_ready = now.n_admitted = 0;
+	now.n_ready = now.n_alive = now.n_admitted = 0;
 	seen.n_killed = seen.n_trees_killed = seen.n_lines = 0;
 	now.worker = worker_start(
 	    now.base, now.config, now.files, now.listens, -1, &callbacks, NULL);
@@ -790,6 +792,43 @@ START_TEST(test_net_hangs_up)
 }
 END_TEST
 
+/* One that is told to leave before it is ready is killed, and what it has said
+ * meanwhile comes to nothing. */
+START_TEST(test_net_is_ready_too_late)
+{
+	begin_life();
+	worker_order(now.worker, CTL_DRAIN);
+	ck_assert_int_eq(seen.n_killed, 1);
+	make_ready();
+	send_on(now.control);
+	turn();
+	ck_assert_int_eq(now.n_ready, 0);
+	ck_assert_int_eq(worker_is_serving(now.worker), 0);
+	end_life();
+}
+END_TEST
+
+/* It could have the service manager told as often as it likes. */
+START_TEST(test_net_lives_unasked)
+{
+	const struct ctl_order pong = { .type = CTL_PONG };
+
+	begin_life();
+	make_ready();
+	send_on(now.control);
+	turn();
+	ck_assert_int_eq(now.n_ready, 1);
+	abuse_set(&message, &pong, sizeof(pong));
+	for (int i = 0; i < 100; i++) {
+		send_on(now.control);
+		turn();
+	}
+	ck_assert_int_eq(now.n_alive, 0);
+	ck_assert_int_eq(seen.n_killed, 0);
+	end_life();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -802,5 +841,7 @@ main(void)
 	tcase_add_test(tcase, test_helper_is_dead_and_talks);
 	tcase_add_test(tcase, test_net_does_not_read);
 	tcase_add_test(tcase, test_net_hangs_up);
+	tcase_add_test(tcase, test_net_is_ready_too_late);
+	tcase_add_test(tcase, test_net_lives_unasked);
 	return suite_run("monitor", tcase);
 }
