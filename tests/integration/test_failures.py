@@ -170,12 +170,12 @@ class MidCommit(Held):
         """Nobody is there to tell; a change that runs is finished, and then
         nothing is left."""
         client, helper = self.held_in_change()
-        net = self.daemon.net_pid()
+        family = (helper, self.daemon.net_pid(), self.daemon.keeper_pid())
         self.daemon.process.kill()
         self.fifo.open_gate()
         client.expect(CHANGED)
         self.assert_password(NEW)
-        for pid in (helper, net):
+        for pid in family:
             self.assertTrue(processes.wait_gone(pid, 10))
         self.daemon.kill()
 
@@ -236,6 +236,18 @@ class BeforeNewpass(Held):
         self.assertTrue(processes.wait_gone(helper, 5))
         self.daemon.log.wait_for(r"event=ready\b", since=mark)
         self.assert_works_again()
+
+    def test_monitor_killed(self):
+        """Nobody is there to tell, and nobody waits."""
+        client = self.logged_in()
+        family = processes.descendants(self.daemon.process.pid)
+        self.assertEqual(len(family), 3, "net, keeper and helper")
+        self.daemon.process.kill()
+        self.assertIn(client.line()[:4], (b"", b"500 "))
+        for pid in family:
+            self.assertTrue(processes.wait_gone(pid, 10))
+        self.daemon.kill()
+        self.assert_password(OLD)
 
     def test_monitor_told_to_stop(self):
         """Nothing has begun: nobody waits."""
