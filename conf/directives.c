@@ -73,7 +73,7 @@ const struct directive directives[] = {
 	{ "tls-key", 1, 1, 1, NULL, .set = setter_key },
 	{ "tls-minimum-version", 1, 1, 0, "1.2", AT(tls_minimum_version),
 	    CHOICE(tls_versions) },
-	{ "tls-client-ca", 1, 1, 0, NULL, 1, LEXER_LINE_MAX, AT(tls_client_ca),
+	{ "tls-client-ca", 1, 1, 0, NULL, 1, LEXER_WORD_MAX, AT(tls_client_ca),
 	    STRING, .set = setter_client_ca },
 	{ "user", 1, 1, 0, "poppassd", 1, 255, AT(user), STRING,
 	    .set = setter_user },

@@ -55,6 +55,8 @@ take_words(struct lexer_line *line, struct cursor *c)
 	const char *why = NULL;
 
 	while (why == NULL) {
+		const char *word = c->out;
+
 		while (c->p < c->end && is_blank(*c->p))
 			c->p++;
 		if (c->p == c->end || *c->p == '#')
@@ -63,6 +65,8 @@ take_words(struct lexer_line *line, struct cursor *c)
 			return "too many words";
 		line->words[line->n_words++] = c->out;
 		why = *c->p == '"' ? take_quoted(c) : take_bare(c);
+		if (why == NULL && c->out - word > LEXER_WORD_MAX)
+			why = "a word is longer than 1000 bytes";
 		*c->out++ = '\0';
 	}
 	return why;

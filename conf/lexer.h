@@ -7,7 +7,10 @@
 #include <stddef.h>
 
 #define LEXER_WORDS_MAX 16
-#define LEXER_LINE_MAX  1024
+#define LEXER_WORD_MAX  1000
+
+/* No line that was read is too long when it is dumped, each word in quotes. */
+#define LEXER_LINE_MAX 8192
 
 struct lexer_line {
 	char text[LEXER_LINE_MAX]; /* the words, each with its NUL */

@@ -72,7 +72,7 @@ setter_word_of(const struct word_value *values, size_t n, int value)
 void
 setter_dump_word(const char *name, const char *word, FILE *out)
 {
-	char quoted[2 * LEXER_LINE_MAX + 3];
+	char quoted[2 * LEXER_WORD_MAX + 3];
 
 	if (word == NULL)
 		return;

@@ -19,7 +19,7 @@ setter_control_socket(
 	struct config_listen control = {
 		.directive = directive->name, .mode = CONTROL_MODE, .is_unix = 1
 	};
-	char name[LEXER_LINE_MAX + sizeof("unix:")];
+	char name[LEXER_WORD_MAX + sizeof("unix:")];
 
 	(void)snprintf(name, sizeof(name), "unix:%s", use->words[1]);
 	setter_set_place(&control.place, use->place);

@@ -232,7 +232,7 @@ setter_listen(
 static void
 dump_name(const char *name, const char *value, FILE *out)
 {
-	char word[LEXER_LINE_MAX], quoted[2 * LEXER_LINE_MAX + 3];
+	char word[LEXER_WORD_MAX + 1], quoted[2 * LEXER_WORD_MAX + 3];
 
 	if (value == NULL)
 		return;
@@ -260,7 +260,7 @@ void
 dumper_listen(
     const struct directive *directive, const struct config *config, FILE *out)
 {
-	char quoted[2 * LEXER_LINE_MAX + 3];
+	char quoted[2 * LEXER_WORD_MAX + 3];
 
 	for (size_t i = 0; i < config->n_listens; i++) {
 		const struct config_listen *listen = &config->listens[i];

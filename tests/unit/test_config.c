@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conf/directives.h"
+#include "conf/lexer.h"
 #include "tests/unit/suite.h"
 
 #define CERTIFICATE "tls-certificate /c.pem\n"
@@ -119,6 +120,7 @@ static const char *const good_lines[] = {
 	"greeting hi\n",
 	"greeting-delay 0ms\n",
 	"handshake-timeout 1s\n",
+	"command-timeout 1h\n",
 	"session-timeout 1h\n",
 	"change-timeout 2500ms\n",
 	"drain-timeout 0s\n",
@@ -127,12 +129,38 @@ static const char *const good_lines[] = {
 	"client-failures 10000 24h\n",
 	"max-sessions 1K\n",
 	"max-sessions-per-client 1\n",
+	"max-helpers 10000\n",
 	"run-slots 3\n",
 	"log-target syslog\n",
 	"log-level debug\n",
+	"control-socket none\n",
+	"control-socket \"/with blank/control\"\n",
 };
 
-/* What is dumped and read again dumps to the same text. */
+static int
+has_a_good_line(const char *name)
+{
+	const size_t len = strlen(name);
+
+	for (int i = 0; i < N_OF(good_lines); i++) {
+		for (const char *p = good_lines[i]; p != NULL;) {
+			if (strncmp(p, name, len) == 0 && p[len] == ' ')
+				return 1;
+			p = strchr(p, '\n');
+			p = p != NULL ? p + 1 : NULL;
+		}
+	}
+	return 0;
+}
+
+START_TEST(test_every_directive_has_a_good_line)
+{
+	for (size_t i = 0; i < directives_count; i++)
+		ck_assert_msg(has_a_good_line(directives[i].name),
+		    "%s has none", directives[i].name);
+}
+END_TEST
+
 static struct config *
 parse_and_listen_too(const char *text)
 {
@@ -170,12 +198,14 @@ START_TEST(test_listen_too_adds_to_directives)
 }
 END_TEST
 
-START_TEST(test_dump_is_read_back)
+/* What is dumped and read again dumps to the same text. */
+static void
+assert_read_back(const char *line)
 {
 	struct config *first, *second;
-	char text[512], *a, *b;
+	char text[4096], *a, *b;
 
-	(void)snprintf(text, sizeof(text), "%s%s", CERTIFICATE, good_lines[_i]);
+	(void)snprintf(text, sizeof(text), "%s%s\n", CERTIFICATE, line);
 	first = parse(text);
 	ck_assert_msg(first != NULL, "%s", said);
 	a = dump(first);
@@ -190,6 +220,37 @@ START_TEST(test_dump_is_read_back)
 	config_free(second);
 	free(a);
 	free(b);
+}
+
+START_TEST(test_dump_is_read_back)
+{
+	assert_read_back(good_lines[_i]);
+}
+END_TEST
+
+struct long_word {
+	const char *begin;
+	size_t len;
+};
+
+static const struct long_word long_words[] = {
+	{ "tls-certificate /", LEXER_WORD_MAX - 1 },
+	{ "tls-key /", LEXER_WORD_MAX - 1 },
+	{ "tls-client-ca /", LEXER_WORD_MAX - 1 },
+	{ "listen unix:/s owner=", LEXER_WORD_MAX - sizeof("owner=") + 1 },
+	{ "greeting ", 500 },
+};
+
+/* Backslashes: each is written as two. */
+START_TEST(test_dump_of_a_long_word_is_read_back)
+{
+	char line[2048];
+	size_t len = strlen(long_words[_i].begin);
+
+	(void)strcpy(line, long_words[_i].begin);
+	memset(line + len, '\\', long_words[_i].len);
+	line[len + long_words[_i].len] = '\0';
+	assert_read_back(line);
 }
 END_TEST
 
@@ -374,7 +435,10 @@ main(void)
 	tcase_add_test(tcase, test_parse_gives_defaults);
 	tcase_add_test(tcase, test_listen_too_replaces_the_default);
 	tcase_add_test(tcase, test_listen_too_adds_to_directives);
+	tcase_add_test(tcase, test_every_directive_has_a_good_line);
 	tcase_add_loop_test(tcase, test_dump_is_read_back, 0, N_OF(good_lines));
+	tcase_add_loop_test(
+	    tcase, test_dump_of_a_long_word_is_read_back, 0, N_OF(long_words));
 	tcase_add_loop_test(
 	    tcase, test_parse_says_what_is_wrong, 0, N_OF(bad_lines));
 	tcase_add_test(tcase, test_parse_wants_a_certificate);

@@ -79,6 +79,20 @@ START_TEST(test_split_refuses_nul)
 }
 END_TEST
 
+START_TEST(test_split_bounds_a_word)
+{
+	char text[LEXER_WORD_MAX + 1];
+	struct lexer_line out;
+	const char *why;
+
+	memset(text, 'x', sizeof(text));
+	ck_assert_int_eq(lexer_split(&out, text, LEXER_WORD_MAX, &why), 0);
+	ck_assert_uint_eq(strlen(out.words[0]), LEXER_WORD_MAX);
+	ck_assert_int_eq(lexer_split(&out, text, LEXER_WORD_MAX + 1, &why), -1);
+	ck_assert_str_eq(why, "a word is longer than 1000 bytes");
+}
+END_TEST
+
 START_TEST(test_split_bounds_the_line)
 {
 	char text[2 * LEXER_LINE_MAX];
@@ -86,6 +100,8 @@ START_TEST(test_split_bounds_the_line)
 	const char *why;
 
 	memset(text, 'x', sizeof(text));
+	for (size_t i = 0; i < sizeof(text); i += 800)
+		text[i] = ' ';
 	ck_assert_int_eq(lexer_split(&out, text, sizeof(text), &why), -1);
 	ck_assert_int_eq(
 	    lexer_split(&out, text, LEXER_LINE_MAX - LEXER_WORDS_MAX - 1, &why),
@@ -183,6 +199,7 @@ main(void)
 
 	tcase_add_loop_test(tcase, test_split_makes_words, 0, N_OF(lines));
 	tcase_add_test(tcase, test_split_refuses_nul);
+	tcase_add_test(tcase, test_split_bounds_a_word);
 	tcase_add_test(tcase, test_split_bounds_the_line);
 	tcase_add_loop_test(
 	    tcase, test_duration_reads_units, 0, N_OF(durations));
