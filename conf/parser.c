@@ -250,17 +250,24 @@ read_file(struct parser *p, const char *path)
 	(void)fclose(file);
 }
 
-/* The pattern as a path: a relative one begins where the file is. */
-static void
+/* The pattern as a path: a relative one begins where the file is, in a folder
+ * whose name is no pattern. -1 if that is too long. */
+static int
 absolute_pattern(char *out, size_t size, const char *file, const char *pattern)
 {
-	const char *slash = strrchr(file, '/');
+	const char *slash = *pattern != '/' ? strrchr(file, '/') : NULL;
+	const char *end = slash != NULL ? slash + 1 : file;
+	size_t n = 0;
 
-	if (*pattern == '/' || slash == NULL)
-		(void)snprintf(out, size, "%s", pattern);
-	else
-		(void)snprintf(
-		    out, size, "%.*s/%s", (int)(slash - file), file, pattern);
+	for (const char *p = file; p < end && n + 2 < size; p++) {
+		if (strchr("*?[\\", *p) != NULL)
+			out[n++] = '\\';
+		out[n++] = *p;
+	}
+	if (n + strlen(pattern) >= size)
+		return -1;
+	(void)strcpy(out + n, pattern);
+	return 0;
 }
 
 /* A folder that is not there has no files; one that cannot be read may. */
@@ -274,17 +281,24 @@ stops_glob(const char *path, int error)
 /* Sorted, as glob() does in the C locale. No match is fine for a pattern, but
  * not for a name. */
 static void
-read_matches(struct parser *p, const char *pattern)
+read_matches(struct parser *p, const char *file, const char *pattern)
 {
+	char path[PATH_MAX];
 	glob_t found;
-	int code = glob(pattern, 0, stops_glob, &found);
+	int code;
 
-	if (code == GLOB_NOMATCH && strpbrk(pattern, "*?[") == NULL)
+	if (absolute_pattern(path, sizeof(path), file, pattern) == -1) {
 		config_error(p->errors, &p->here, "include: %s: %s", pattern,
+		    strerror(ENAMETOOLONG));
+		return;
+	}
+	code = glob(path, 0, stops_glob, &found);
+	if (code == GLOB_NOMATCH && strpbrk(pattern, "*?[") == NULL)
+		config_error(p->errors, &p->here, "include: %s: %s", path,
 		    strerror(ENOENT));
 	else if (code != 0 && code != GLOB_NOMATCH)
 		config_error(
-		    p->errors, &p->here, "include: %s: cannot look", pattern);
+		    p->errors, &p->here, "include: %s: cannot look", path);
 	for (size_t i = 0; code == 0 && i < found.gl_pathc; i++)
 		read_file(p, found.gl_pathv[i]);
 	if (code == 0)
@@ -294,8 +308,6 @@ read_matches(struct parser *p, const char *pattern)
 static void
 include(struct parser *p, const struct lexer_line *line)
 {
-	char pattern[PATH_MAX];
-
 	if (line->n_words != 2) {
 		config_error(p->errors, &p->here, "include: wants 1 value");
 		return;
@@ -307,19 +319,14 @@ include(struct parser *p, const struct lexer_line *line)
 		    DEPTH_MAX);
 		return;
 	}
-	absolute_pattern(
-	    pattern, sizeof(pattern), p->here.file, line->words[1]);
-	read_matches(p, pattern);
+	read_matches(p, p->here.file, line->words[1]);
 }
 
 void
 parser_read_file(struct parser *parser, const char *path)
 {
-	char pattern[PATH_MAX];
-
 	read_file(parser, path);
-	absolute_pattern(pattern, sizeof(pattern), path, "conf.d/*.conf");
-	read_matches(parser, pattern);
+	read_matches(parser, path, "conf.d/*.conf");
 }
 
 void

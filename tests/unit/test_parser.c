@@ -43,7 +43,8 @@ setup(void)
 {
 	char path[PATH_MAX];
 
-	(void)strcpy(folder, "/tmp/test_parser.XXXXXX");
+	/* No pattern, though it looks like one. */
+	(void)strcpy(folder, "/tmp/test_parser[1]\\*.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	path_of(path, "conf.d");
 	ck_assert_int_eq(mkdir(path, 0755), 0);
