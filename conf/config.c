@@ -30,16 +30,28 @@ config_error(struct config_errors *errors, const struct config_place *place,
 	(void)fputc('\n', errors->out);
 }
 
+/* The kernel takes any bytes for the host's name, the protocol does not. */
+static void
+get_host_name(char *host, size_t size)
+{
+	int is_fine = gethostname(host, size) == 0 && *host != '\0';
+
+	for (const char *p = host; is_fine && *p != '\0'; p++)
+		is_fine = *p > ' ' && *p <= '~';
+	if (!is_fine)
+		(void)snprintf(host, size, "localhost");
+}
+
 /* The one default that is not a constant. */
 static void
 set_default_greeting(struct config *config)
 {
-	char host[256] = "localhost";
+	char host[256];
 	char *text;
 
 	if (config->greeting != NULL)
 		return;
-	(void)gethostname(host, sizeof(host) - 1);
+	get_host_name(host, sizeof(host));
 	if (asprintf(&text, "%s poppassd v2 hello, who are you?", host) != -1)
 		config->greeting = text;
 }

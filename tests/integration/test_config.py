@@ -7,6 +7,8 @@ import re
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 import time
 import unittest
 
@@ -286,6 +288,26 @@ class Ports(Configured):
                 client.greeting,
                 f"200 {socket.gethostname()} poppassd v2 hello, "
                 "who are you?\r\n".encode(),
+            )
+
+    @accounts.needs_root
+    def test_greeting_of_a_host_with_an_odd_name(self):
+        """The kernel takes any bytes; a greeting is one printable line."""
+        set_name = (
+            "import os, socket, sys\n"
+            "socket.sethostname(sys.argv[1])\n"
+            "os.execv(sys.argv[2], sys.argv[2:])\n"
+        )
+        for name in ("m\u00fcller", "a\r\n200 b", "a b", ""):
+            done = subprocess.run(
+                ("unshare", "-u", sys.executable, "-c", set_name, name)
+                + self.daemon.command("--dump-config"),
+                capture_output=True,
+                check=True,
+            )
+            self.assertIn(
+                b'\ngreeting "localhost poppassd v2 hello, who are you?"\n',
+                done.stdout,
             )
 
     def test_configured_greeting(self):
