@@ -8,11 +8,12 @@
  * printable ASCII.
  *
  *   status           what runs and since when, certificates and their days
- *   stats            `NAME VALUE` or `NAME LABEL VALUE`, numbers since the
- * start openmetrics      the same as OpenMetrics text sessions         one line
- * a session, of every net process reload           as SIGHUP; answered when it
- * is in force or has failed unlock ARGUMENT  forgets the failures of an
- * address, or else of a user
+ *   stats            numbers since the start: `NAME VALUE`, or
+ *                    `NAME LABEL VALUE`
+ *   openmetrics      the same as OpenMetrics text
+ *   sessions         one line a session, of every net process
+ *   reload           as SIGHUP; answered when it is in force or has failed
+ *   unlock ARGUMENT  forgets the failures of an address, or else of a user
  *
  * Only root, and the user that the monitor runs as, is answered.
  */
