@@ -31,6 +31,7 @@ struct helper {
 	pid_t pid; /* 0 while waiting */
 	int status_fd;
 	enum helper_phase phase;
+	int is_identified; /* NSS has answered */
 	int user_is_known; /* by NSS, or by a right password */
 	int is_past_deadline;
 	char reason[WIRE_DETAIL_SIZE];
@@ -133,8 +134,8 @@ phase_limit_ms(const struct helper *h, enum helper_phase phase)
 	return h->change_timeout_ms;
 }
 
-/* A phase is only ever followed by the next one: nothing that the helper says
- * gives it a deadline twice. */
+/* A phase is only ever followed by the next one, and there is one identity:
+ * nothing that the helper says gives it a deadline twice. */
 static enum wire_result
 on_phase(void *context, const void *message, int passed_fd)
 {
@@ -156,7 +157,12 @@ on_identity(void *context, const void *message, int passed_fd)
 	const struct status_identity *m = message;
 
 	(void)passed_fd;
+	if (h->is_identified)
+		return WIRE_BAD;
+	h->is_identified = 1;
 	h->user_is_known = m->known == 1;
+	/* It waits for net now. */
+	set_deadline(h, h->command_timeout_ms);
 	return WIRE_OK;
 }
 
@@ -256,7 +262,8 @@ helper_start(struct helper *h, const struct config *config)
 	if (h->pid == 0)
 		goto out;
 	h->phase = PHASE_STARTING;
-	set_deadline(h, h->command_timeout_ms);
+	/* NSS comes first, and may hang. */
+	set_deadline(h, h->change_timeout_ms);
 	helper_answer(h, ADMISSION_GRANTED, txn[1]);
 	result = 0;
 out:

@@ -651,8 +651,8 @@ lie_about_status(uint32_t phase)
 		abuse_misdirect(&message, types, (size_t)N_OF(types));
 		break;
 	case 2:
-		make_identity();
-		if (phase == PHASE_STARTING)
+		make_identity(); /* again */
+		if (abuse_below(2) == 0)
 			abuse_spoil(&message, NULL, 0);
 		break;
 	case 3:

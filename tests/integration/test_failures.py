@@ -350,6 +350,43 @@ class HungBehindChange(HungInChange):
 
 
 @needs_private_etc
+class NamesHung(harness.TestCase):
+    """Whoever looks up a name waits for ever: a directory that is gone."""
+
+    def setUp(self):
+        self.daemon = harness.Daemon(
+            Unix({"alice": OLD}),
+            listens=("implicit",),
+            directives=(
+                "change-timeout 1s",
+                "fail-delay 0s",
+                "command-timeout 1h",
+            ),
+        )
+        self.addCleanup(self.daemon.remove)
+        self.addCleanup(self.daemon.kill)
+        self.daemon.start()
+        os.rename("/etc/passwd", "/etc/passwd.away")
+        self.addCleanup(os.rename, "/etc/passwd.away", "/etc/passwd")
+        os.mkfifo("/etc/passwd")
+
+    def test_it_ends_as_one_that_hangs_in_pam(self):
+        """Or it would keep a helper's place for as long as a client may think,
+        and a stop waiting."""
+        before = processes.descendants(self.daemon.process.pid)
+        with Client(self.daemon.port(), "implicit") as client:
+            self.assertEqual(log_in(client, "alice", OLD), TEMPORARY)
+        self.daemon.log.wait_for(
+            r"event=temporary_failure .*its time was over"
+        )
+        wait_until(
+            lambda: processes.descendants(self.daemon.process.pid) == before,
+            "nothing is left",
+        )
+        self.daemon.stop()
+
+
+@needs_private_etc
 class Database(harness.TestCase):
     """Others hold the database's lock; the disk is full."""
 
