@@ -88,6 +88,11 @@ class Controlled(harness.TestCase):
 
 
 class Told(Controlled):
+    def setUp(self):
+        """The helper of the test before may still be ending."""
+        idle = "helpers: 0 running, 0 waiting\n"
+        wait_until(lambda: idle in self.succeed("status"), "no helper runs")
+
     def test_status(self):
         text = self.succeed("status")
         net, pid = self.daemon.net_pid(), self.daemon.process.pid
