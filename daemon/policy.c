@@ -97,19 +97,22 @@ judge_min_uid(const struct subject *s)
 }
 
 static int
-matches(const struct word_list *list, const char *name)
+matches(const struct word_list *list, const char *name, int flags)
 {
 	for (size_t i = 0; i < list->n; i++) {
-		if (fnmatch(list->words[i], name, 0) == 0)
+		if (fnmatch(list->words[i], name, flags) == 0)
 			return 1;
 	}
 	return 0;
 }
 
+/* Where only PAM knows a user, it may not mind the case either. */
 static enum verdict
 judge_deny_users(const struct subject *s)
 {
-	return verdict_of(!matches(&s->config->deny_users, s->user));
+	const int flags = s->known ? 0 : FNM_CASEFOLD;
+
+	return verdict_of(!matches(&s->config->deny_users, s->user, flags));
 }
 
 static enum verdict
@@ -117,7 +120,7 @@ judge_allow_users(const struct subject *s)
 {
 	const struct word_list *list = &s->config->allow_users;
 
-	return verdict_of(list->n == 0 || matches(list, s->user));
+	return verdict_of(list->n == 0 || matches(list, s->user, 0));
 }
 
 /* Primary and supplementary ones; to free. NULL without memory. */
@@ -161,7 +164,7 @@ is_in_group_of(const struct subject *s, const struct word_list *list)
 		errno = 0;
 		group = getgrgid(groups[i]);
 		if (group != NULL)
-			result = matches(list, group->gr_name);
+			result = matches(list, group->gr_name, 0);
 		else if (!errno_means_unknown())
 			result = -1;
 	}

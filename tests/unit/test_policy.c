@@ -174,6 +174,27 @@ START_TEST(test_resolve_obeys_the_lists)
 }
 END_TEST
 
+/* What PAM asks in place of NSS may not mind the case: no other spelling gets
+ * past a refusal. */
+START_TEST(test_resolve_refuses_virtual_users_in_any_case)
+{
+	static char pattern[] = "Demo@*";
+	static char *words[] = { pattern };
+	const struct word_list list = { .words = words, .n = 1 };
+	struct config config = make_config();
+	struct policy_identity identity;
+
+	config.virtual_users = 1;
+	config.deny_users = list;
+	ck_assert_int_eq(resolve(&config, "dEMO@example.org", &identity), 0);
+	ck_assert_str_eq(identity.refused_by, "deny-users");
+	config.deny_users.n = 0;
+	config.allow_users = list;
+	ck_assert_int_eq(resolve(&config, "dEMO@example.org", &identity), 0);
+	ck_assert_str_eq(identity.refused_by, "allow-users");
+}
+END_TEST
+
 /* Who is no account is in no group. */
 START_TEST(test_resolve_has_no_groups_for_virtual_users)
 {
@@ -237,6 +258,7 @@ main(void)
 	    sizeof(implausible) / sizeof(*implausible));
 	tcase_add_loop_test(
 	    tcase, test_resolve_obeys_the_lists, 0, N_OF(list_cases));
+	tcase_add_test(tcase, test_resolve_refuses_virtual_users_in_any_case);
 	tcase_add_test(tcase, test_resolve_has_no_groups_for_virtual_users);
 	tcase_add_test(tcase, test_resolve_runs_virtual_users_as_their_account);
 	tcase_add_test(tcase, test_wants_dac_override_obeys_yes_and_no);
