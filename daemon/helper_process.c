@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -96,6 +98,29 @@ exec_helper(const struct policy_identity *identity)
 	(void)execve(preflight_helper_path(), argv, environment);
 }
 
+/* What a kernel before 5.9 does not do. */
+static void
+close_between(int first, int last)
+{
+	if (first <= last)
+		(void)close_range((unsigned)first, (unsigned)last, 0);
+}
+
+/* NSS may hang, and nobody would see the monitor's end, or that of an address,
+ * while this process has their sockets as well. They keep their numbers: a
+ * library of NSS may close what it had open in the monitor. */
+static void
+close_all_but(int a, int b)
+{
+	const int low = a < b ? a : b;
+	const int high = a < b ? b : a;
+
+	closelog();
+	close_between(STDERR_FILENO + 1, low - 1);
+	close_between(low + 1, high - 1);
+	close_between(high + 1, INT_MAX);
+}
+
 /* From here to execve() it is the monitor's own code in a process of its own:
  * NSS may take its time, the deadline is already running. */
 static void
@@ -105,6 +130,7 @@ become_helper(const struct config *config,
 	struct policy_identity identity;
 
 	(void)setsid();
+	close_all_but(transaction_fd, status_fd);
 	if (policy_resolve(config, request->user, request->origin.address,
 		&identity) == -1) {
 		log_message(LOG_LEVEL_ERROR, "helper: user database: %s",

@@ -353,15 +353,10 @@ class HungBehindChange(HungInChange):
 class NamesHung(harness.TestCase):
     """Whoever looks up a name waits for ever: a directory that is gone."""
 
-    def setUp(self):
+    def serve(self, *directives):
+        """Returns the daemon's processes but the monitor."""
         self.daemon = harness.Daemon(
-            Unix({"alice": OLD}),
-            listens=("implicit",),
-            directives=(
-                "change-timeout 1s",
-                "fail-delay 0s",
-                "command-timeout 1h",
-            ),
+            Unix({"alice": OLD}), listens=("implicit",), directives=directives
         )
         self.addCleanup(self.daemon.remove)
         self.addCleanup(self.daemon.kill)
@@ -369,21 +364,37 @@ class NamesHung(harness.TestCase):
         os.rename("/etc/passwd", "/etc/passwd.away")
         self.addCleanup(os.rename, "/etc/passwd.away", "/etc/passwd")
         os.mkfifo("/etc/passwd")
+        return self.family()
+
+    def family(self):
+        return processes.descendants(self.daemon.process.pid)
 
     def test_it_ends_as_one_that_hangs_in_pam(self):
         """Or it would keep a helper's place for as long as a client may think,
         and a stop waiting."""
-        before = processes.descendants(self.daemon.process.pid)
+        before = self.serve(
+            "change-timeout 1s", "fail-delay 0s", "command-timeout 1h"
+        )
         with Client(self.daemon.port(), "implicit") as client:
             self.assertEqual(log_in(client, "alice", OLD), TEMPORARY)
         self.daemon.log.wait_for(
             r"event=temporary_failure .*its time was over"
         )
-        wait_until(
-            lambda: processes.descendants(self.daemon.process.pid) == before,
-            "nothing is left",
-        )
+        wait_until(lambda: self.family() == before, "nothing is left")
         self.daemon.stop()
+
+    def test_it_holds_nothing_open(self):
+        """When the monitor is killed, net sees that all the same."""
+        before = self.serve()
+        with Client(self.daemon.port(), "implicit") as client:
+            client.say(b"USER alice", ASK_OLD[:-2])
+            client.send(b"PASS " + OLD.encode() + b"\r\n")
+            wait_until(lambda: set(self.family()) - set(before), "the helper")
+            (hung,) = set(self.family()) - set(before)
+            self.daemon.process.kill()
+            gone = [processes.wait_gone(pid, 5) for pid in before]
+            os.kill(hung, signal.SIGKILL)
+        self.assertEqual(gone, [True, True], "net and keeper")
 
 
 @needs_private_etc
