@@ -84,14 +84,24 @@ monitor_start_worker(struct monitor *m, const struct generation *g)
 	    &m->members, m->base, g, m->clients_fd, &worker_callbacks, m);
 }
 
-void
-monitor_start_current(struct monitor *m)
+/* After a pause, and the next time after twice that. */
+static void
+restart_later(struct monitor *m)
 {
 	const struct timeval pause = monitor_interval(m->restart_ms);
 
+	m->restart_ms *= 2;
+	if (m->restart_ms > RESTART_LAST_MS)
+		m->restart_ms = RESTART_LAST_MS;
+	(void)event_add(m->restart_timer, &pause);
+}
+
+static void
+start_current(struct monitor *m)
+{
 	m->current = monitor_start_worker(m, m->now);
 	if (m->current == NULL)
-		(void)event_add(m->restart_timer, &pause);
+		restart_later(m);
 }
 
 void
@@ -102,24 +112,20 @@ on_restart_timer(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	if (!m->is_stopping && m->current == NULL)
-		monitor_start_current(m);
+		start_current(m);
 }
 
-/* Doubles the pause for a net that died young, forgets it for one that did
- * not: a client that kills net by some fault gets slower, not the service. */
+/* At once, for one that did not die young: a client that kills net by some
+ * fault gets slower, not the service. */
 static void
-restart_later(struct monitor *m, const struct member *dead)
+replace(struct monitor *m, const struct member *dead)
 {
-	struct timeval now, pause;
+	struct timeval now;
 
 	(void)event_base_gettimeofday_cached(m->base, &now);
 	if (now.tv_sec - dead->started.tv_sec >= OLD_AGE_SEC)
 		m->restart_ms = RESTART_FIRST_MS;
-	pause = monitor_interval(m->restart_ms);
-	m->restart_ms *= 2;
-	if (m->restart_ms > RESTART_LAST_MS)
-		m->restart_ms = RESTART_LAST_MS;
-	(void)event_add(m->restart_timer, &pause);
+	restart_later(m);
 }
 
 /* A first net that cannot even start will not do so the next time either. */
@@ -129,7 +135,7 @@ current_ended(struct monitor *m, const struct member *member)
 	if (m->is_stopping)
 		return;
 	if (m->has_served) {
-		restart_later(m, member);
+		replace(m, member);
 		notify_status("Not serving: the network process died and will "
 			      "be started again");
 		return;

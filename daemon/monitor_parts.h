@@ -59,9 +59,6 @@ struct timeval monitor_interval(unsigned ms);
 struct worker *monitor_start_worker(
     struct monitor *m, const struct generation *generation);
 
-/* The same with the one in force; if it cannot be, again after a pause. */
-void monitor_start_current(struct monitor *m);
-
 /* A net process was reaped: takes leave of it and has another follow, if it was
  * the one that served. */
 void monitor_member_ended(struct monitor *m, struct member *member, int status);
