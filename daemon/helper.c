@@ -161,8 +161,8 @@ on_identity(void *context, const void *message, int passed_fd)
 		return WIRE_BAD;
 	h->is_identified = 1;
 	h->user_is_known = m->known == 1;
-	/* It waits for net now. */
-	set_deadline(h, h->command_timeout_ms);
+	/* It waits for net now, and net for a run slot. */
+	set_deadline(h, phase_limit_ms(h, PHASE_IDLE));
 	return WIRE_OK;
 }
 

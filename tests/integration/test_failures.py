@@ -292,6 +292,30 @@ class InAuth(AuthHeld):
         self.assert_works_again()
 
 
+class Queued(harness.TestCase):
+    """A helper that waits for others to let go of the only run slot."""
+
+    def test_it_waits_longer_than_a_client_may(self):
+        fifo = Fifo("auth:first.user")
+        self.addCleanup(fifo.remove)
+        line = f"auth optional pam_exec.so quiet {fifo.script}\n"
+        daemon = self.start_daemon(
+            Matrix({"first.user": OLD, "second.user": OLD}, line),
+            listens=("implicit",),
+            directives=("run-slots 1", "command-timeout 1s"),
+        )
+        with Client(daemon.port(), "implicit") as first:
+            first.say(b"USER first.user", ASK_OLD[:-2])
+            first.send(b"PASS " + OLD.encode() + b"\r\n")
+            fifo.wait_reached()
+            timer = threading.Timer(2, fifo.open_gate)
+            self.addCleanup(timer.join)
+            timer.start()
+            with Client(daemon.port(), "implicit") as second:
+                self.assertEqual(log_in(second, "second.user", OLD), ASK_NEW)
+            self.assertEqual(first.line(), ASK_NEW)
+
+
 class HungInAuth(AuthHeld):
     """The gate stays closed, and there are children in other sessions."""
 
