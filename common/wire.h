@@ -71,6 +71,8 @@ enum wire_type {
 	CTL_PONG,          /* struct ctl_order: the answer to CTL_PING */
 	CTL_LISTED,        /* struct ctl_listed, one for each CTL_LIST */
 	CTL_FORGOTTEN,     /* struct ctl_forgotten, one for each CTL_FORGET */
+	CTL_KEYS_LOST,     /* struct ctl_order: the keeper does not answer, so
+	                      another net must take over */
 	/* transaction */
 	TXN_BEGIN,  /* struct txn_begin, monitor to helper */
 	TXN_AUTH,   /* struct txn_secret, net to helper: the old password */

@@ -125,9 +125,12 @@ accept_one(struct listener *l)
 static void
 on_listener_connection(evutil_socket_t fd, short what, void *context)
 {
+	const struct listener *l = context;
+
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < ACCEPT_BURST; i++) {
+	/* A session that has just begun may be the one that stops us. */
+	for (int i = 0; i < ACCEPT_BURST && l->fd != -1; i++) {
 		if (accept_one(context) == -1)
 			break;
 	}

@@ -14,6 +14,31 @@
 #define RESTART_LAST_MS 30000
 #define OLD_AGE_SEC     10
 
+/* After a pause, and the next time after twice that. */
+static void
+restart_later(struct monitor *m)
+{
+	const struct timeval pause = monitor_interval(m->restart_ms);
+
+	m->restart_ms *= 2;
+	if (m->restart_ms > RESTART_LAST_MS)
+		m->restart_ms = RESTART_LAST_MS;
+	(void)event_add(m->restart_timer, &pause);
+}
+
+/* At once, for one that was not lost young: a client that kills net by some
+ * fault gets slower, not the service. */
+static void
+replace(struct monitor *m, const struct member *lost)
+{
+	struct timeval now;
+
+	(void)event_base_gettimeofday_cached(m->base, &now);
+	if (now.tv_sec - lost->started.tv_sec >= OLD_AGE_SEC)
+		m->restart_ms = RESTART_FIRST_MS;
+	restart_later(m);
+}
+
 static void
 on_worker_ready(void *context, struct worker *worker)
 {
@@ -51,6 +76,21 @@ on_worker_alive(void *context, struct worker *worker)
 		notify_alive();
 }
 
+/* The old net finishes what it has, as after a reload. */
+static void
+on_worker_spent(void *context, struct worker *worker)
+{
+	struct monitor *m = context;
+
+	if (worker != m->current || m->is_stopping)
+		return;
+	m->current = NULL;
+	worker_order(worker, CTL_DRAIN);
+	replace(m, members_find(&m->members, worker_pid(worker)));
+	notify_status("Not serving: the process with the keys does not answer "
+		      "and will be started again");
+}
+
 static void
 on_worker_listed(
     void *context, struct worker *worker, const struct ctl_listed *listed)
@@ -72,6 +112,7 @@ on_worker_forgotten(
 static const struct worker_callbacks worker_callbacks = {
 	.ready = on_worker_ready,
 	.alive = on_worker_alive,
+	.spent = on_worker_spent,
 	.admit = on_worker_admit,
 	.listed = on_worker_listed,
 	.forgotten = on_worker_forgotten,
@@ -82,18 +123,6 @@ monitor_start_worker(struct monitor *m, const struct generation *g)
 {
 	return members_start(
 	    &m->members, m->base, g, m->clients_fd, &worker_callbacks, m);
-}
-
-/* After a pause, and the next time after twice that. */
-static void
-restart_later(struct monitor *m)
-{
-	const struct timeval pause = monitor_interval(m->restart_ms);
-
-	m->restart_ms *= 2;
-	if (m->restart_ms > RESTART_LAST_MS)
-		m->restart_ms = RESTART_LAST_MS;
-	(void)event_add(m->restart_timer, &pause);
 }
 
 static void
@@ -113,19 +142,6 @@ on_restart_timer(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (!m->is_stopping && m->current == NULL)
 		start_current(m);
-}
-
-/* At once, for one that did not die young: a client that kills net by some
- * fault gets slower, not the service. */
-static void
-replace(struct monitor *m, const struct member *dead)
-{
-	struct timeval now;
-
-	(void)event_base_gettimeofday_cached(m->base, &now);
-	if (now.tv_sec - dead->started.tv_sec >= OLD_AGE_SEC)
-		m->restart_ms = RESTART_FIRST_MS;
-	restart_later(m);
 }
 
 /* A first net that cannot even start will not do so the next time either. */

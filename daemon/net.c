@@ -135,6 +135,22 @@ net_report_some(struct net *net, struct summary *summary, enum net_event event,
 		net_report(net, event, origin, line);
 }
 
+void
+net_lose_keys(struct net *net)
+{
+	const struct ctl_order lost = { .type = CTL_KEYS_LOST };
+
+	if (net->has_lost_keys || control.is_lost)
+		return;
+	net->has_lost_keys = 1;
+	/* Whoever connects from now on is the next net's. */
+	listener_stop_all(net);
+	if (net_send(net, &lost, sizeof(lost)) == 0)
+		return;
+	control.status = EX_UNAVAILABLE;
+	(void)event_base_loopbreak(net->base);
+}
+
 static void
 report_dropped(void)
 {

@@ -41,6 +41,7 @@ struct net {
 	struct listener *listeners;
 	uint64_t next_cookie;
 	size_t n_sessions;
+	int has_lost_keys;
 	int is_draining;
 	int is_stopping;
 };
@@ -63,6 +64,10 @@ void net_report(struct net *net, enum net_event event,
 /* The same, but only every 10 s: for what a flood can bring about. */
 void net_report_some(struct net *net, struct summary *summary,
     enum net_event event, const struct wire_origin *origin, const char *detail);
+
+/* No handshake can succeed any more: stops accepting, and has the monitor start
+ * another net. Sessions that are inside TLS go on. */
+void net_lose_keys(struct net *net);
 
 /* A session or a transaction has ended: leaves the event loop if nothing is
  * left to wait for. */

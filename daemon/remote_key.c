@@ -45,34 +45,44 @@ struct signing {
 
 static struct {
 	int fd;
+	int is_lost; /* it has not answered, and is not asked again */
 	uint64_t last_number;
 	OSSL_PROVIDER *openssl, *ours; /* loaded for good */
 } keeper = { .fd = -1 };
 
-/* An answer to an earlier question, which was given up, is passed over. */
+/* Any answer at all, be it a refusal. */
 static int
 take_answer(uint64_t number, struct key_answer *answer)
 {
 	size_t len;
 
-	do {
-		if (wire_recv(keeper.fd, answer, sizeof(*answer), &len, NULL) !=
-			WIRE_OK ||
-		    len != sizeof(*answer) || answer->type != KEY_ANSWER ||
-		    answer->len > sizeof(answer->signature))
-			return -1;
-	} while (answer->number != number);
-	return answer->len > 0 ? 0 : -1;
+	if (wire_recv(keeper.fd, answer, sizeof(*answer), &len, NULL) !=
+		WIRE_OK ||
+	    len != sizeof(*answer) || answer->type != KEY_ANSWER ||
+	    answer->number != number || answer->len > sizeof(answer->signature))
+		return -1;
+	return 0;
 }
 
+/* Nobody is served while net waits here: who has been waited for in vain is not
+ * waited for again. */
 static int
 ask_keeper(struct key_request *request, struct key_answer *answer)
 {
+	if (keeper.is_lost)
+		return -1;
 	request->type = KEY_REQUEST;
 	request->number = ++keeper.last_number;
-	if (wire_send(keeper.fd, request, sizeof(*request), -1) != WIRE_OK)
-		return -1;
-	return take_answer(request->number, answer);
+	keeper.is_lost =
+	    wire_send(keeper.fd, request, sizeof(*request), -1) != WIRE_OK ||
+	    take_answer(request->number, answer) == -1;
+	return keeper.is_lost || answer->len == 0 ? -1 : 0;
+}
+
+int
+remote_keys_are_lost(void)
+{
+	return keeper.is_lost;
 }
 
 static void *

@@ -17,9 +17,13 @@ int remote_key_init(int fd);
 
 /*
  * The key number index of the keeper, which belongs to this certificate. To
- * sign with it blocks until the keeper answers, 2 s at the most. The caller
- * frees it; NULL with OpenSSL's reason.
+ * sign with it blocks until the keeper answers, 2 s at the most, and fails at
+ * once when it has not answered before. The caller frees it; NULL with
+ * OpenSSL's reason.
  */
 EVP_PKEY *remote_key_new(X509 *certificate, uint32_t index);
+
+/* Has the keeper left a question unanswered? Then no key signs any more. */
+int remote_keys_are_lost(void);
 
 #endif

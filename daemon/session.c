@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/listener.h"
+#include "daemon/remote_key.h"
 #include "daemon/session_parts.h"
 
 #define LINGER_MS            2000
@@ -129,17 +130,25 @@ peek(struct session *s)
 }
 
 static enum progress
+end_handshake(struct session *s)
+{
+	if (remote_keys_are_lost())
+		net_lose_keys(s->net);
+	session_report(s, NET_EVENT_TLS_FAILED,
+	    remote_keys_are_lost() ? "the keeper of the keys does not answer"
+				   : tls_session_reason(s->connection.tls));
+	return begin_linger(s);
+}
+
+static enum progress
 handshake(struct session *s)
 {
 	enum tls_result result = tls_handshake(s->connection.tls);
 
 	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE)
 		return session_block_on(s, result);
-	if (result != TLS_DONE) {
-		session_report(s, NET_EVENT_TLS_FAILED,
-		    tls_session_reason(s->connection.tls));
-		return begin_linger(s);
-	}
+	if (result != TLS_DONE)
+		return end_handshake(s);
 	wire_string_set(s->origin.tls, sizeof(s->origin.tls),
 	    tls_version(s->connection.tls));
 	tls_subject(s->connection.tls, s->origin.certificate,

@@ -76,6 +76,23 @@ on_pong(void *context, const void *message, int passed_fd)
 }
 
 static enum wire_result
+on_keys_lost(void *context, const void *message, int passed_fd)
+{
+	struct worker *w = context;
+
+	(void)message;
+	(void)passed_fd;
+	/* One that leaves has a deadline of its own. */
+	if (w->state == WORKER_LEAVING)
+		return WIRE_OK;
+	log_message(LOG_LEVEL_ERROR,
+	    "keys: process %d: does not answer; another net takes over",
+	    (int)w->keeper_pid);
+	w->callbacks->spent(w->context, w);
+	return WIRE_OK;
+}
+
+static enum wire_result
 on_admit_request(void *context, const void *message, int passed_fd)
 {
 	struct worker *w = context;
@@ -127,6 +144,9 @@ static const struct wire_rule rules[] = {
 	{ CTL_EVENT, WIRE_ANY_STATE, sizeof(struct ctl_event), on_event, 0 },
 	{ CTL_PONG, WIRE_STATE(WORKER_SERVING) | WIRE_STATE(WORKER_LEAVING),
 	    sizeof(struct ctl_order), on_pong, 0 },
+	{ CTL_KEYS_LOST,
+	    WIRE_STATE(WORKER_SERVING) | WIRE_STATE(WORKER_LEAVING),
+	    sizeof(struct ctl_order), on_keys_lost, 0 },
 	{ CTL_LISTED, WIRE_STATE(WORKER_SERVING) | WIRE_STATE(WORKER_LEAVING),
 	    sizeof(struct ctl_listed), on_listed, 0 },
 	{ CTL_FORGOTTEN,

@@ -22,6 +22,8 @@ struct worker;
 struct worker_callbacks {
 	void (*ready)(void *context, struct worker *worker);
 	void (*alive)(void *context, struct worker *worker);
+	/* It takes no more connections; those that it has go on. */
+	void (*spent)(void *context, struct worker *worker);
 	void (*admit)(void *context, struct worker *worker,
 	    const struct ctl_admit_request *request);
 	void (*listed)(void *context, struct worker *worker,

@@ -167,6 +167,7 @@ static const size_t sizes[] = {
 	[CTL_EVENT] = sizeof(struct ctl_event),
 	[CTL_LISTED] = sizeof(struct ctl_listed),
 	[CTL_FORGOTTEN] = sizeof(struct ctl_forgotten),
+	[CTL_KEYS_LOST] = sizeof(struct ctl_order),
 	[TXN_BEGIN] = sizeof(struct txn_begin),
 	[TXN_AUTH] = sizeof(struct txn_secret),
 	[TXN_CHANGE] = sizeof(struct txn_secret),

@@ -53,7 +53,7 @@ static struct {
 	int n_ready;
 	int n_alive;
 	int n_admitted;
-	int n_listed; /* or forgotten */
+	int n_listed; /* or forgotten, or without keys */
 	uint64_t n_messages;
 } now;
 
@@ -148,6 +148,14 @@ on_alive(void *context, struct worker *worker)
 }
 
 static void
+on_spent(void *context, struct worker *worker)
+{
+	ck_assert_ptr_null(context);
+	ck_assert_ptr_nonnull(worker);
+	now.n_listed++;
+}
+
+static void
 on_admit(void *context, struct worker *worker,
     const struct ctl_admit_request *request)
 {
@@ -178,6 +186,7 @@ on_forgotten(
 
 static const struct worker_callbacks callbacks = { .ready = on_ready,
 	.alive = on_alive,
+	.spent = on_spent,
 	.admit = on_admit,
 	.listed = on_listed,
 	.forgotten = on_forgotten };
@@ -350,6 +359,14 @@ make_request(void)
 }
 
 static void
+make_keys_lost(void)
+{
+	const struct ctl_order m = { .type = CTL_KEYS_LOST };
+
+	abuse_set(&message, &m, sizeof(m));
+}
+
+static void
 make_ready(void)
 {
 	const struct ctl_order m = { .type = CTL_READY };
@@ -386,12 +403,11 @@ end_helpers(void)
 static void
 answer(void)
 {
+	static void (*const makers[])(
+	    void) = { make_listed, make_forgotten, make_keys_lost };
 	int n = now.n_listed;
 
-	if (abuse_below(2) == 0)
-		make_listed();
-	else
-		make_forgotten();
+	makers[abuse_below((uint32_t)N_OF(makers))]();
 	send_on(now.control);
 	turn();
 	ck_assert_int_eq(now.n_listed, n + 1);
@@ -437,6 +453,8 @@ misdirect(int is_serving)
 		abuse_misdirect(&message, types, (size_t)N_OF(types));
 	else if (is_serving)
 		make_ready();
+	else if (abuse_below(2) == 0)
+		make_keys_lost();
 	else
 		make_request();
 }

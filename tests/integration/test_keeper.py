@@ -8,24 +8,25 @@ import ssl
 import harness
 import processes
 from accounts import Matrix, needs_root
-from client import CHANGED, Client, change
-from waiting import wait_until
+from client import ASK_NEW, CHANGED, Client, change, log_in
+from waiting import in_parallel, wait_until
 
 OLD = "old-secret-0"
 NEW = "new-secret-1"
 USER = "virt.user"
+OTHER = "virt.other"
 
 
 @needs_root
 class Keeper(harness.TestCase):
     def setUp(self):
-        self.daemon = harness.Daemon(Matrix({USER: OLD}))
+        self.daemon = harness.Daemon(Matrix({USER: OLD, OTHER: OLD}))
         self.addCleanup(self.daemon.remove)
         self.addCleanup(self.daemon.stop_if_running)
         self.daemon.start()
 
     def assert_serves(self):
-        self.daemon.backend.set_passwords({USER: OLD})
+        self.daemon.backend.set_passwords({USER: OLD, OTHER: OLD})
         reply, _ = change(self.daemon.port(), USER, OLD, NEW)
         self.assertEqual(reply, CHANGED)
 
@@ -51,18 +52,37 @@ class Keeper(harness.TestCase):
         self.assert_serves()
 
     def test_silent(self):
-        """A handshake fails in bounded time; the next ones get the answers
-        to their own questions."""
-        keeper = self.daemon.keeper_pid()
-        os.kill(keeper, signal.SIGSTOP)
-        try:
-            with self.assertRaises((ssl.SSLError, ConnectionError)):
-                Client(self.daemon.port(), "implicit").close()
-            self.daemon.log.wait_for(r"event=tls_failed\b")
-        finally:
-            os.kill(keeper, signal.SIGCONT)
-        for _ in range(3):
+        """It is waited for once; then another net, with another keeper, is
+        there for those who connect, and the old one for those it has."""
+        net, keeper = self.daemon.net_pid(), self.daemon.keeper_pid()
+        mark = self.daemon.log.mark()
+        with Client(self.daemon.port(), "implicit") as early:
+            self.assertEqual(log_in(early, OTHER, OLD), ASK_NEW)
+            os.kill(keeper, signal.SIGSTOP)
+            was_refused = in_parallel(self.is_refused, range(8))
+            self.daemon.log.wait_for(
+                rf"keys: process {keeper}: does not answer", since=mark
+            )
+            self.daemon.log.wait_for(r"event=ready\b", since=mark)
+            self.assertIn(True, was_refused)
             self.assert_serves()
+            early.say(b"NEWPASS " + NEW.encode(), CHANGED[:-2])
+            self.assertIn(net, self.daemon.net_pids())
+        for pid in (net, keeper):
+            self.assertTrue(processes.wait_gone(pid, 10))
+        self.assertEqual(self.daemon.log.find("net_died", since=mark), [])
+        refused = self.daemon.log.find(
+            'event=tls_failed .*reason="the keeper of the keys', since=mark
+        )
+        self.assertEqual(len(refused), was_refused.count(True))
+        self.assert_serves()
+
+    def is_refused(self, _):
+        try:
+            Client(self.daemon.port(), "implicit").close()
+        except (ssl.SSLError, ConnectionError):
+            return True
+        return False
 
     def test_reload_starts_another(self):
         keeper = self.daemon.keeper_pid()
