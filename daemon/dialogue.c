@@ -252,13 +252,14 @@ report_refusal(const struct dialogue *d, const char *line)
 	char detail[WIRE_DETAIL_SIZE];
 
 	if (line == protocol_tls_required) {
-		net_report(d->net, NET_EVENT_CLEAR_REFUSED, d->origin, "");
+		net_report_ended(
+		    d->net, NET_EVENT_CLEAR_REFUSED, d->origin, "");
 		return;
 	}
 	/* Without "500 " and the CRLF. */
 	wire_string_set(detail, sizeof(detail), line + 4);
 	detail[strcspn(detail, "\r\n")] = '\0';
-	net_report(d->net, NET_EVENT_PROTOCOL, d->origin, detail);
+	net_report_ended(d->net, NET_EVENT_PROTOCOL, d->origin, detail);
 }
 
 static void
@@ -270,7 +271,7 @@ take_mistake(struct dialogue *d, const struct protocol_step *step)
 	if (++d->n_mistakes < MAX_MISTAKES)
 		return;
 	d->next = NEXT_CLOSE;
-	net_report(d->net, NET_EVENT_PROTOCOL, d->origin,
+	net_report_ended(d->net, NET_EVENT_PROTOCOL, d->origin,
 	    "too many commands that are unknown or out of order");
 }
 

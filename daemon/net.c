@@ -29,6 +29,9 @@
  * control, epoll, a reserve. */
 #define MORE_FILES 32
 
+/* Enough to see who has trouble, even while somebody makes some. */
+#define ENDED_LINES 50
+
 /* Lines for the log that the monitor's socket had no room for. Requests for
  * admission are never lost to them: there is one a session at most. */
 #define QUEUED_EVENTS_MAX 256
@@ -133,6 +136,16 @@ net_report_some(struct net *net, struct summary *summary, enum net_event event,
 
 	if (line != NULL)
 		net_report(net, event, origin, line);
+}
+
+void
+net_report_ended(struct net *net, enum net_event event,
+    const struct wire_origin *origin, const char *detail)
+{
+	struct summary *summary = &net->ended[event];
+
+	summary->n_extra = ENDED_LINES - 1;
+	net_report_some(net, summary, event, origin, detail);
 }
 
 void

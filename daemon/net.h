@@ -37,7 +37,8 @@ struct net {
 	struct summary refusals;
 	struct summary drops;
 	struct summary throttled;
-	struct summary strangers; /* on listeners for proxies */
+	struct summary strangers;                 /* on listeners for proxies */
+	struct summary ended[NET_EVENT_NOTE + 1]; /* sessions, by what for */
 	struct listener *listeners;
 	uint64_t next_cookie;
 	size_t n_sessions;
@@ -64,6 +65,11 @@ void net_report(struct net *net, enum net_event event,
 /* The same, but only every 10 s: for what a flood can bring about. */
 void net_report_some(struct net *net, struct summary *summary,
     enum net_event event, const struct wire_origin *origin, const char *detail);
+
+/* The same for what a session is ended for: each client decides how many those
+ * are. 50 lines of each event every 10 s. */
+void net_report_ended(struct net *net, enum net_event event,
+    const struct wire_origin *origin, const char *detail);
 
 /* No handshake can succeed any more: stops accepting, and has the monitor start
  * another net. Sessions that are inside TLS go on. */

@@ -21,7 +21,7 @@ void
 session_report(
     const struct session *s, enum net_event event, const char *detail)
 {
-	net_report(s->net, event, &s->origin, detail);
+	net_report_ended(s->net, event, &s->origin, detail);
 }
 
 static void

@@ -81,7 +81,7 @@ int session_admit(struct session *s);
 /* Frees the session's slot; always PROGRESS_ENDED. */
 enum progress session_end(struct session *s);
 
-/* A line for the log. */
+/* A line for the log, see net_report_ended(). */
 void session_report(
     const struct session *s, enum net_event event, const char *detail);
 

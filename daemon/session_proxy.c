@@ -16,7 +16,8 @@ refuse(struct session *s, const char *why)
 	char detail[WIRE_DETAIL_SIZE];
 
 	(void)snprintf(detail, sizeof(detail), "PROXY header: %s", why);
-	session_report(s, NET_EVENT_PROXY_REFUSED, detail);
+	/* All of them: it is a trusted proxy that decides how many. */
+	net_report(s->net, NET_EVENT_PROXY_REFUSED, &s->origin, detail);
 	return session_end(s);
 }
 

@@ -258,6 +258,40 @@ class Flood(harness.TestCase):
                         return
             self.fail("still open after 30 s")
 
+    def test_bad_clients_do_not_fill_the_log(self):
+        """Fifty lines of a kind in ten seconds, then how many there were."""
+        daemon = self.serve()
+        start = time.monotonic()
+        for _ in range(80):
+            for mode, data in (
+                ("implicit", b"USER nobody\r\n"),
+                ("implicit", b"\x16\x03\x01" + b"x" * 100),
+                ("starttls", b"WHAT\r\n" * 6),
+            ):
+                self.misuse(daemon.port(mode), data)
+        may_be = 50 * (1 + int(time.monotonic() - start) // 10)
+        for event in ("clear_refused", "tls_failed", "protocol_error"):
+            daemon.log.wait_for(f"event={event} ", count=50)
+            self.assertLessEqual(self.count(daemon, event), may_be, event)
+        wait_until(
+            lambda: self.is_told_of_more(daemon), "those left out", 30
+        )
+
+    def is_told_of_more(self, daemon):
+        self.misuse(daemon.port(), b"\x16\x03\x01" + b"x" * 100)
+        more = daemon.log.find(r"tls_failed .*; (\d+) more since the last line")
+        n_known = sum(int(m.group(1)) for m in more)
+        n_known += self.count(daemon, "tls_failed")
+        return bool(more) and n_known >= 80
+
+    def misuse(self, port, data):
+        with Client(port, "clear") as client:
+            client.send(data)
+            client.drain()
+
+    def count(self, daemon, event):
+        return len(daemon.log.find(f"event={event} "))
+
     FEW = ("max-sessions 20", "max-helpers 4", "trusted-clients 127.0.0.9")
 
     def test_few_descriptors(self):
