@@ -36,12 +36,14 @@ throttle_failures(const struct throttle_entry *entry,
 	return n;
 }
 
+/* A later end than any delay has was not written by this code: to cut it to the
+ * latest one, again with each look, would keep it for ever. */
 uint64_t
 throttle_until(const struct throttle_entry *entry, uint64_t now_ms)
 {
 	const uint64_t last = now_ms + THROTTLE_LAST_MS;
 
-	return entry->until_ms < last ? entry->until_ms : last;
+	return entry->until_ms <= last ? entry->until_ms : 0;
 }
 
 int

@@ -93,8 +93,15 @@ END_TEST
 /* What an earlier net process may have left behind. */
 START_TEST(test_any_bytes_are_forgotten_in_time)
 {
+	const uint64_t end = now + THROTTLE_LAST_MS;
+
 	memset(&entry, 0xff, sizeof(entry));
-	ck_assert_uint_eq(throttle_until(&entry, now), now + THROTTLE_LAST_MS);
+	ck_assert_uint_le(throttle_until(&entry, now), end);
+	ck_assert_uint_le(throttle_until(&entry, end), end);
+	entry.until_ms = end;
+	ck_assert_uint_eq(throttle_until(&entry, now), end);
+	entry.until_ms = end + 1;
+	ck_assert_uint_le(throttle_until(&entry, now), now);
 	ck_assert_uint_eq(throttle_failures(&entry, &limit, now), 0);
 	entry.head.touched_ms = now;
 	ck_assert_int_eq(throttle_is_over(&entry, &limit, now), 1);
