@@ -71,7 +71,10 @@ struct checked_call {
 	}
 
 static const struct checked_call checked[] = {
-	{ SCMP_SYS(fcntl), { EQUALS(1, F_SETFL) }, 1 },
+	/* The listening sockets are the next net's, too: one that blocks would
+	 * hang it. An int's upper half is nobody's. */
+	{ SCMP_SYS(fcntl),
+	    { EQUALS(1, F_SETFL), MASKED(2, UINT32_MAX, O_NONBLOCK) }, 2 },
 	{ SCMP_SYS(futex), { MASKED(1, FUTEX_COMMAND, FUTEX_WAKE) }, 1 },
 	{ SCMP_SYS(getsockopt),
 	    { EQUALS(1, SOL_SOCKET), EQUALS(2, SO_PEERCRED) }, 2 },

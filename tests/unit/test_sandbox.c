@@ -139,6 +139,13 @@ try_descriptor_flags(void)
 	(void)fcntl(WIRE_NET_CONTROL_FD, F_DUPFD, 0);
 }
 
+/* The next net would hang in accept(): the flag is the socket's, and shared. */
+static void
+try_blocking_listener(void)
+{
+	(void)fcntl(WIRE_NET_LISTEN_FD, F_SETFL, 0);
+}
+
 struct attempt {
 	const char *name;
 	void (*function)(void);
@@ -170,6 +177,7 @@ static const struct attempt attempts[] = {
 	{ "process_vm_readv", try_memory_of_another },
 	{ "setresuid", try_setuid },
 	{ "fcntl", try_descriptor_flags },
+	{ "fcntl of a listener", try_blocking_listener },
 };
 
 static const struct attempt *chosen;
