@@ -85,10 +85,10 @@ static enum progress
 end_total(struct session *s)
 {
 	s->due_ms[DUE_TOTAL] = 0;
+	s->is_overdue = 1;
 	if (s->dialogue.wait == WAIT_NOTHING)
 		return end_phase(s, "session");
 	session_report(s, NET_EVENT_TIMEOUT, "session");
-	s->is_overdue = 1;
 	return PROGRESS_AGAIN;
 }
 

@@ -39,7 +39,7 @@ struct session {
 	const struct config_listen *listen; /* where it came in */
 	int owes_greeting;                  /* after STARTTLS there is none */
 	int is_closing;                     /* what goes out is the last */
-	int is_overdue; /* session-timeout came while a helper was at work */
+	int is_overdue; /* session-timeout came; what is under way still ends */
 	uint64_t due_ms[N_DUE];
 	uint64_t began_ms;
 	struct wire_origin origin;

@@ -361,6 +361,20 @@ START_TEST(test_session_timeout_waits_for_a_change)
 }
 END_TEST
 
+/* Who had yet to be greeted is, and that is all. */
+START_TEST(test_session_timeout_comes_before_the_greeting)
+{
+	struct peer_client *c;
+
+	peer_start("session-timeout 1s\nhandshake-timeout 1s\n"
+		   "greeting-delay 3s\n" PATIENT);
+	c = peer_connect_clear();
+	peer_expect(c, "200 hello\r\n");
+	peer_expect(c, TIMED_OUT);
+	peer_expect_close(c);
+}
+END_TEST
+
 START_TEST(test_command_timeout_begins_after_the_answer)
 {
 	struct peer_client *c;
@@ -655,6 +669,7 @@ add_slots_and_times(TCase *tcase)
 	tcase_add_test(tcase, test_client_that_leaves_cancels);
 	tcase_add_test(tcase, test_client_that_leaves_in_mid_change_does_not);
 	tcase_add_test(tcase, test_session_timeout_waits_for_a_change);
+	tcase_add_test(tcase, test_session_timeout_comes_before_the_greeting);
 	tcase_add_test(tcase, test_command_timeout_begins_after_the_answer);
 	tcase_add_test(tcase, test_silent_clients_are_no_news);
 	tcase_add_test(tcase, test_accept_pauses_when_all_sessions_are_in_use);
