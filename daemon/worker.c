@@ -4,27 +4,23 @@
  */
 #include "daemon/worker.h"
 
-#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "daemon/heartbeat.h"
-#include "daemon/keeper_process.h"
 #include "daemon/net_messages.h"
 #include "daemon/start.h"
+#include "daemon/worker_spawn.h"
 
 #define START_SEC  10
-#define SEND_SEC   5 /* a message, while it starts */
-#define ANSWER_SEC 1 /* the same, while the monitor has others to serve */
+#define ANSWER_SEC 1 /* a message, while the monitor has others to serve */
 #define LEAVE_SEC  5 /* what a net that drains may be late */
 
 enum worker_state {
@@ -198,114 +194,6 @@ on_worker_deadline(evutil_socket_t fd, short what, void *context)
 	worker_kill(w);
 }
 
-static int
-send_certificates(int fd, const struct tls_files *files)
-{
-	const char *bytes;
-	size_t len;
-
-	bytes = tls_files_client_ca(files, &len);
-	if (bytes != NULL &&
-	    start_send_blob(fd, LOAD_CLIENT_CA, 0, bytes, len) == -1)
-		return -1;
-	for (size_t i = 0; i < tls_files_count(files); i++) {
-		bytes = tls_files_certificate(files, i, &len);
-		if (start_send_blob(fd, LOAD_CERTIFICATE, i, bytes, len) == -1)
-			return -1;
-	}
-	return start_send_blob(fd, LOAD_END, 0, "", 0);
-}
-
-static int
-send_keys(int fd, const struct tls_files *files)
-{
-	for (size_t i = 0; i < tls_files_count(files); i++) {
-		size_t len;
-		const char *bytes = tls_files_key(files, i, &len);
-
-		if (start_send_blob(fd, LOAD_KEY, i, bytes, len) == -1)
-			return -1;
-	}
-	return start_send_blob(fd, LOAD_END, 0, "", 0);
-}
-
-/* Net's end of the keys socket, or -1. */
-static int
-spawn_keeper(struct worker *w, const struct config *config,
-    const struct tls_files *files)
-{
-	int control[2] = { -1, -1 }, keys[2] = { -1, -1 }, fds[2];
-	const struct start_files start = { .fds = fds, .n = 2 };
-	int result = -1;
-
-	if (wire_pair(control) == -1 || wire_pair(keys) == -1)
-		goto out;
-	fds[WIRE_KEEPER_CONTROL_FD - WIRE_KEEPER_CONTROL_FD] = control[1];
-	fds[WIRE_KEEPER_KEYS_FD - WIRE_KEEPER_CONTROL_FD] = keys[1];
-	start_limit_sending(control[0], SEND_SEC);
-	w->keeper_pid = start_process(KEEPER_NAME, &start);
-	if (w->keeper_pid > 0 && start_send_config(control[0], config) == 0 &&
-	    send_keys(control[0], files) == 0)
-		result = keys[0];
-out:
-	for (int i = 0; i < 2; i++) {
-		if (control[i] != -1)
-			(void)close(control[i]);
-		if (keys[i] != -1 && keys[i] != result)
-			(void)close(keys[i]);
-	}
-	return result;
-}
-
-static int
-spawn_net(struct worker *w, int clients_fd, int keys_fd,
-    const struct listen_set *listens)
-{
-	const int n = (int)listen_set_count(listens);
-	struct start_files start = { .n = WIRE_NET_LISTEN_FD -
-		    WIRE_NET_CONTROL_FD + n };
-	int *fds = calloc((size_t)start.n, sizeof(*fds));
-	int fd[2];
-
-	if (fds == NULL || wire_pair(fd) == -1) {
-		free(fds);
-		return -1;
-	}
-	w->control_fd = fd[0];
-	start_limit_sending(fd[0], SEND_SEC);
-	fds[0] = fd[1];
-	fds[WIRE_NET_CLIENTS_FD - WIRE_NET_CONTROL_FD] = clients_fd;
-	fds[WIRE_NET_KEYS_FD - WIRE_NET_CONTROL_FD] = keys_fd;
-	for (int i = 0; i < n; i++)
-		fds[WIRE_NET_LISTEN_FD - WIRE_NET_CONTROL_FD + i] =
-		    listen_set_fd(listens, (size_t)i);
-	start.fds = fds;
-	w->pid = start_process(WORKER_NAME, &start);
-	(void)close(fd[1]);
-	free(fds);
-	return w->pid == -1 ? -1 : 0;
-}
-
-/* Both at once: the keeper reads its keys while net reads its certificates. */
-static int
-spawn(struct worker *w, const struct config *config,
-    const struct tls_files *files, int clients_fd,
-    const struct listen_set *listens)
-{
-	int keys_fd = spawn_keeper(w, config, files);
-	int result;
-
-	if (keys_fd == -1)
-		return -1;
-	result = spawn_net(w, clients_fd, keys_fd, listens);
-	(void)close(keys_fd);
-	if (result == 0)
-		result = start_send_config(w->control_fd, config);
-	if (result == 0)
-		result = send_certificates(w->control_fd, files);
-	return result;
-}
-
 static void
 send_or_kill(struct worker *w, const void *message, size_t len, int fd)
 {
@@ -387,18 +275,22 @@ worker_start(struct event_base *base, const struct config *config,
     int clients_fd, const struct worker_callbacks *callbacks, void *context)
 {
 	struct worker *w = calloc(1, sizeof(*w));
+	struct worker_processes started;
+	int result;
 
 	if (w == NULL) {
 		log_message(LOG_LEVEL_ERROR, "net: %s", strerror(errno));
 		return NULL;
 	}
-	w->control_fd = -1;
 	w->leave_ms = config->drain_timeout_ms + config->change_timeout_ms +
 	    LEAVE_SEC * 1000;
 	w->callbacks = callbacks;
 	w->context = context;
-	if (spawn(w, config, files, clients_fd, listens) == 0 &&
-	    watch(w, base) == 0)
+	result = worker_spawn(&started, config, files, listens, clients_fd);
+	w->pid = started.net_pid;
+	w->keeper_pid = started.keeper_pid;
+	w->control_fd = started.control_fd;
+	if (result == 0 && watch(w, base) == 0)
 		return w;
 	log_message(LOG_LEVEL_ERROR, "net: cannot start: %s", strerror(errno));
 	give_up(w);
