@@ -9,7 +9,9 @@
 
 #include "conf/config.h"
 #include "daemon/protocol.h"
-#include "daemon/tls.h"
+#include "daemon/tls_session.h"
+
+struct tls_server;
 
 /* Room for the longest line with its CRLF, and for what came behind it. */
 #define CONNECTION_IN_SIZE (PROTOCOL_LINE_MAX + 64)

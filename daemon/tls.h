@@ -1,6 +1,6 @@
 /*
- * TLS for net: contexts from PEM text, and OpenSSL's calls with results that
- * say what to wait for. Net only; nothing here opens a file or blocks.
+ * TLS contexts for net, from PEM text. Net only, but for tls_reason() and the
+ * check of a pair by the monitor; nothing here opens a file or blocks.
  */
 #ifndef DAEMON_TLS_H
 #define DAEMON_TLS_H
@@ -8,8 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <openssl/types.h>
+
 struct tls_server;
-struct tls_session;
 
 /* minimum_version is TLS1_2_VERSION or TLS1_3_VERSION. NULL with errno. */
 struct tls_server *tls_server_new(int minimum_version);
@@ -42,48 +43,11 @@ int tls_server_warm_up(struct tls_server *server);
 
 void tls_server_free(struct tls_server *server);
 
-enum tls_result {
-	TLS_DONE,
-	TLS_WANTS_READ,
-	TLS_WANTS_WRITE,
-	TLS_EOF,
-	TLS_FAILED
-};
-
-/* The server's side of a connection on a non-blocking socket, which stays the
- * caller's. NULL if there is no memory. */
-struct tls_session *tls_session_new(struct tls_server *server, int fd);
-
-/* Before the handshake: has the client asked for a certificate. One that is
- * shown must be good, and if is_required, one must be shown. */
-void tls_session_ask_certificate(struct tls_session *session, int is_required);
-
-enum tls_result tls_handshake(struct tls_session *session);
-
-/* At most size bytes into buf, their number into *len. */
-enum tls_result tls_read(
-    struct tls_session *session, char *buf, size_t size, size_t *len);
-
-/* Some of len bytes; their number into *written. Call again with the rest. */
-enum tls_result tls_write(struct tls_session *session, const char *bytes,
-    size_t len, size_t *written);
-
-/* Sends close_notify, once; TLS_DONE also if the peer is beyond hearing it. */
-enum tls_result tls_shutdown(struct tls_session *session);
-
-/* "TLSv1.3" */
-const char *tls_version(const struct tls_session *session);
-
-/* The subject of the client's certificate, cut to size; "" without one. */
-void tls_subject(const struct tls_session *session, char *out, size_t size);
+/* The context that a connection begins with, until the client has named a
+ * server; owned by server. */
+SSL_CTX *tls_server_context(const struct tls_server *server);
 
 /* Why the last call failed, in OpenSSL's words; static. */
 const char *tls_reason(void);
-
-/* The same of a handshake, and what is wrong with a client's certificate. */
-const char *tls_session_reason(const struct tls_session *session);
-
-/* Wipes and frees; may be NULL. */
-void tls_session_free(struct tls_session *session);
 
 #endif

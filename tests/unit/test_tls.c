@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "daemon/tls_session.h"
 #include "tests/unit/self_signed.h"
 #include "tests/unit/suite.h"
 
