@@ -49,36 +49,73 @@ lock_take(int fd, int operation, uint64_t deadline_ms)
 	return 0;
 }
 
-/* "1: FLOCK  ADVISORY  WRITE 19705 fe:00:24 0 EOF", with "-> " before FLOCK for
- * one that waits; see proc_locks(5). */
-static int
-is_others(const char *line, uintmax_t inode)
-{
-	const char *p = strstr(line, "FLOCK ");
-	uintmax_t other;
+/* One line of /proc/locks. */
+struct listed {
 	long pid;
+	unsigned major, minor; /* of the file system */
+	uintmax_t inode;
+};
 
-	if (p == NULL ||
-	    sscanf(p, "FLOCK %*s %*s %ld %*x:%*x:%" SCNuMAX, &pid, &other) != 2)
-		return 0;
-	return other == inode && pid != (long)getpid();
+/* "1: FLOCK  ADVISORY  WRITE 19705 fe:00:24 0 EOF", with "-> " before FLOCK for
+ * one that waits; see proc_locks(5). 0 at the end of the file. */
+static int
+next_listed(FILE *file, struct listed *l)
+{
+	char line[256];
+
+	while (fgets(line, sizeof(line), file) != NULL) {
+		const char *p = strstr(line, "FLOCK ");
+
+		if (p != NULL &&
+		    sscanf(p, "FLOCK %*s %*s %ld %x:%x:%" SCNuMAX, &l->pid,
+			&l->major, &l->minor, &l->inode) == 4)
+			return 1;
+	}
+	return 0;
+}
+
+/* The line of our own lock. Its file system has a number of its own there: on
+ * btrfs it is not that of stat(2). */
+static int
+find_own(FILE *file, ino_t inode, struct listed *own)
+{
+	while (next_listed(file, own)) {
+		if (own->pid == (long)getpid() && own->inode == inode)
+			return 1;
+	}
+	return 0;
+}
+
+static int
+find_others(FILE *file, ino_t inode, const struct listed *own)
+{
+	struct listed l;
+
+	while (next_listed(file, &l)) {
+		if (l.pid != (long)getpid() && l.inode == inode &&
+		    l.major == own->major && l.minor == own->minor)
+			return 1;
+	}
+	return 0;
 }
 
 int
-lock_is_wanted(int fd)
+lock_is_wanted(int fd, int held_fd)
 {
-	char line[256];
-	struct stat st;
+	struct stat st, held;
+	struct listed own;
 	int is_wanted = 0;
 	FILE *file;
 
-	if (fstat(fd, &st) == -1)
+	if (fstat(fd, &st) == -1 || fstat(held_fd, &held) == -1)
 		return 0;
 	file = fopen("/proc/locks", "re");
 	if (file == NULL)
 		return 0;
-	while (!is_wanted && fgets(line, sizeof(line), file) != NULL)
-		is_wanted = is_others(line, (uintmax_t)st.st_ino);
+	if (find_own(file, held.st_ino, &own)) {
+		rewind(file);
+		is_wanted = find_others(file, st.st_ino, &own);
+	}
 	(void)fclose(file);
 	return is_wanted;
 }

@@ -21,9 +21,11 @@ void lock_pause(unsigned ms);
 int lock_take(int fd, int operation, uint64_t deadline_ms);
 
 /*
- * Does another process hold the flock(2) of this inode, or wait for it? As far
- * as /proc/locks tells: where it cannot be read, the answer is no.
+ * Does another process hold the flock(2) of this inode, or wait for it? held_fd
+ * is a file of the same file system whose flock this process has: its line in
+ * /proc/locks tells the file system from others, which have the same inodes. As
+ * far as that file tells: where it cannot be read, the answer is no.
  */
-int lock_is_wanted(int fd);
+int lock_is_wanted(int fd, int held_fd);
 
 #endif

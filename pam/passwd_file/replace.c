@@ -237,7 +237,7 @@ static int
 somebody_is_at_it(const struct store *s)
 {
 	return !is_untouched(s) || (watch_take(s->watch) & IN_OPEN) != 0 ||
-	    lock_is_wanted(s->data_fd);
+	    lock_is_wanted(s->data_fd, s->lock_fd);
 }
 
 static enum store_result
@@ -307,14 +307,14 @@ static void
 hand_over(const struct store *s, const struct successor *new)
 {
 	int is_open = (watch_take(s->watch) & IN_OPEN) != 0;
-	const int is_wanted = lock_is_wanted(s->data_fd);
+	const int is_wanted = lock_is_wanted(s->data_fd, s->lock_fd);
 	const uint64_t deadline =
 	    lock_now_ms() + (is_wanted ? HAND_OVER_MS : CLOSE_WAIT_MS);
 
 	if ((!is_open && !is_wanted) || copy_back(s, new) == -1)
 		return;
 	(void)flock(s->data_fd, LOCK_UN);
-	while ((is_open || lock_is_wanted(s->data_fd)) &&
+	while ((is_open || lock_is_wanted(s->data_fd, s->lock_fd)) &&
 	    lock_now_ms() < deadline) {
 		lock_pause(HAND_OVER_STEP);
 		if ((watch_take(s->watch) & IN_CLOSE) != 0)

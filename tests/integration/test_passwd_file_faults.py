@@ -301,16 +301,43 @@ class Overtaken(harness.TestCase):
         self.assertEqual(folder.stored("user0"), b"{CRYPT}x")
 
 
+def mount(test, options):
+    """A file system of the test's own. Returns its place."""
+    place = tempfile.mkdtemp(dir="/run")
+    accounts.run("mount", "-t", "tmpfs", "-o", options, "poppassd", place)
+    test.addCleanup(accounts.run, "umount", place)
+    return place
+
+
+@needs_private_etc
+class LockedElsewhere(harness.TestCase):
+    """A program that keeps a lock for good, on a file of another file system
+    whose inode has the number of ours."""
+
+    def open_with_inode(self, place, inode):
+        """Inodes of a new file system are numbered one after the other."""
+        for n in range(inode):
+            path = os.path.join(place, f"f{n}")
+            file = self.enterContext(open(path, "wb"))
+            if os.fstat(file.fileno()).st_ino == inode:
+                return file
+        raise AssertionError(f"no inode {inode} in {place}")
+
+    def test_change(self):
+        changed = Changed(self, 10, mount(self, "size=1m"))
+        inode = os.stat(changed.folder.path).st_ino
+        other = self.open_with_inode(mount(self, "size=1m"), inode)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with PamChange(changed.folder.confdir) as pam:
+            changed.assert_next_change(pam, OLD, NEW)
+
+
 @needs_private_etc
 class Disk(harness.TestCase):
     """Real file systems that cannot be written."""
 
     def mount(self, options):
-        self.place = tempfile.mkdtemp(dir="/run")
-        accounts.run(
-            "mount", "-t", "tmpfs", "-o", options, "poppassd", self.place
-        )
-        self.addCleanup(accounts.run, "umount", self.place)
+        self.place = mount(self, options)
         self.changed = Changed(self, 500, self.place)
 
     def assert_refused(self, pam, pattern):

@@ -216,7 +216,7 @@ START_TEST(test_replace_lets_others_go_first)
 	ck_assert_int_eq(open_users(&s), 0);
 	ck_assert_int_eq(store_lock(&s, &complaint), 0);
 	pid = start_waiter(said);
-	while (!lock_is_wanted(s.data_fd))
+	while (!lock_is_wanted(s.data_fd, s.lock_fd))
 		lock_pause(1);
 	ck_assert_int_eq(
 	    store_replace(&s, AT, 3, "new", &complaint), STORE_CHANGED);
