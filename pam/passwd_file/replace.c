@@ -129,6 +129,22 @@ keep_attributes(int from, int to)
 	return 0;
 }
 
+/* An access list that the folder gives to new files, and the old one has not:
+ * with it, fchmod() would let others read. */
+static int
+drop_inherited_list(int from, int to)
+{
+	static const char name[] = "system.posix_acl_access";
+
+	if (fgetxattr(from, name, NULL, 0) != -1)
+		return 0;
+	if (errno != ENODATA && errno != ENOTSUP)
+		return -1;
+	if (fremovexattr(to, name) == 0 || errno == ENODATA || errno == ENOTSUP)
+		return 0;
+	return -1;
+}
+
 /* Dovecot sees a change by whole seconds of this time. */
 static int
 set_later_time(int fd, const struct stat *old)
@@ -167,8 +183,9 @@ keep_rights(int fd, const struct store *s)
 	const uid_t before = actor_become(s->data.st_uid);
 	int result = -1;
 
-	if (fchmod(fd, s->data.st_mode & 07777) == 0 &&
-	    keep_attributes(s->data_fd, fd) == 0)
+	if (drop_inherited_list(s->data_fd, fd) == 0 &&
+	    keep_attributes(s->data_fd, fd) == 0 &&
+	    fchmod(fd, s->data.st_mode & 07777) == 0)
 		result = set_later_time(fd, &s->data);
 	actor_return(before);
 	return result;

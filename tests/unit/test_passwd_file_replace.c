@@ -48,6 +48,53 @@ START_TEST(test_replace_keeps_rights)
 }
 END_TEST
 
+/* An access list as acl(5) has it: its owner may read and write, its group and
+ * uid 65533 may read. */
+struct acl {
+	uint32_t version;
+	struct {
+		uint16_t tag, rights;
+		uint32_t id;
+	} entries[5];
+};
+
+static const struct acl acl = { 2,
+	{ { 0x01, 6, UINT32_MAX }, { 0x02, 4, 65533 }, { 0x04, 4, UINT32_MAX },
+	    { 0x10, 4, UINT32_MAX }, { 0x20, 0, UINT32_MAX } } };
+
+#define ACL_OF_FILE   "system.posix_acl_access"
+#define ACL_OF_FOLDER "system.posix_acl_default"
+
+/* And not the one that the folder gives to new files. */
+START_TEST(test_replace_keeps_the_access_list)
+{
+	const int has_list = _i == 1;
+	struct acl found;
+	struct store s;
+
+	if (setxattr(users_folder, ACL_OF_FOLDER, &acl, sizeof(acl), 0) == -1) {
+		ck_assert_int_eq(errno, ENOTSUP);
+		return;
+	}
+	if (has_list)
+		ck_assert_int_eq(setxattr(users_path("users"), ACL_OF_FILE,
+				     &acl, sizeof(acl), 0),
+		    0);
+	ck_assert_int_eq(users_replace(&s, "new"), STORE_REPLACED);
+	store_close(&s);
+	if (has_list) {
+		ck_assert_int_eq(getxattr(users_path("users"), ACL_OF_FILE,
+				     &found, sizeof(found)),
+		    sizeof(acl));
+		ck_assert_mem_eq(&found, &acl, sizeof(acl));
+		return;
+	}
+	ck_assert_int_eq(
+	    getxattr(users_path("users"), ACL_OF_FILE, NULL, 0), -1);
+	ck_assert_int_eq(errno, ENODATA);
+}
+END_TEST
+
 /* By whole seconds, whatever the clock says. */
 START_TEST(test_replace_makes_a_later_time)
 {
@@ -190,6 +237,7 @@ main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, test_replace_changes_one_field);
 	tcase_add_test(t, test_replace_keeps_rights);
+	tcase_add_loop_test(t, test_replace_keeps_the_access_list, 0, 2);
 	tcase_add_test(t, test_replace_makes_a_later_time);
 	tcase_add_test(t, test_replace_passes_over_what_was_left);
 	tcase_add_test(t, test_replace_sees_an_editor);
