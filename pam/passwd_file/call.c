@@ -158,6 +158,8 @@ int
 call_check_password(struct call *c, const char *password, int may_be_empty)
 {
 	const char *field = c->entry.password;
+	/* A hash of nothing is no password either. */
+	const int is_refused = *password == '\0' && !may_be_empty;
 	enum scheme_verdict verdict = SCHEME_MISMATCH;
 	char name[64];
 
@@ -167,9 +169,9 @@ call_check_password(struct call *c, const char *password, int may_be_empty)
 		call_spend(c, password);
 	if (field[0] != '\0')
 		verdict = scheme_verify(field, password);
-	if (verdict == SCHEME_MATCH)
+	if (verdict == SCHEME_MATCH && !is_refused)
 		return 0;
-	if (verdict == SCHEME_MISMATCH)
+	if (verdict != SCHEME_UNSUPPORTED)
 		return call_refuse(c, PAM_AUTH_ERR, NULL, "wrong password");
 	scheme_name(field, name, sizeof(name));
 	return complain(&c->complaint, PAM_AUTHINFO_UNAVAIL,

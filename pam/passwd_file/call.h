@@ -50,7 +50,8 @@ int call_look_up(struct call *c);
 void call_spend(const struct call *c, const char *password);
 
 /* Checks against c->entry; takes as long as a hash, whatever the answer and the
- * scheme. -1 with a complaint; PAM_AUTH_ERR if it is wrong. */
+ * scheme. Unless it may be empty, an empty one is wrong. -1 with a complaint;
+ * PAM_AUTH_ERR if it is wrong. */
 int call_check_password(struct call *c, const char *password, int may_be_empty);
 
 /* Writes the complaint to the log and returns its code. Names that nobody has

@@ -85,6 +85,16 @@ class Changes(Served):
         self.write(b"expires=2999-12-31")
         self.assertEqual(self.change(user="carol"), CHANGED)
 
+    def test_empty_password(self):
+        """Without nullok it lets nobody in, whatever has its hash."""
+        for stored in (b"", b"{PLAIN}", field("")):
+            with self.subTest(stored):
+                self.data = b"dave:" + stored + b"::::::\n"
+                self.file.write(self.data)
+                os.chown(self.file.path, self.backend.owner, -1)
+                self.assertEqual(self.change(user="dave", old=""), WRONG)
+                self.assertEqual(self.file.read(), self.data)
+
     def test_file_that_others_may_write(self):
         os.chmod(self.file.path, 0o620)
         self.assertNotEqual(self.change(), CHANGED)
