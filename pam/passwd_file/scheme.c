@@ -157,7 +157,7 @@ scheme_is_slow(const char *field)
 {
 	const struct parts parts = take_apart(field);
 
-	return is_hash(&parts) && parts.data[0] == '$';
+	return is_hash(&parts) && method_of_hash(parts.data) != NULL;
 }
 
 void

@@ -22,7 +22,8 @@ enum scheme_verdict {
  * as the scheme does: see scheme_is_slow(). */
 enum scheme_verdict scheme_verify(const char *field, const char *password);
 
-/* Does a check take as long as a hash should? Plain digests do not. */
+/* Does a check take as long as a hash should? Plain digests do not, nor do the
+ * old hashes of crypt(3). */
 int scheme_is_slow(const char *field);
 
 /* The name in the field, without the braces, what is not printable as `?`;

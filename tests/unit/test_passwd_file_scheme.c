@@ -190,6 +190,9 @@ START_TEST(test_is_slow_tells_hashes_from_digests)
 {
 	ck_assert_int_eq(scheme_is_slow("{CRYPT}$y$x"), 1);
 	ck_assert_int_eq(scheme_is_slow("$2y$05$x"), 1);
+	ck_assert_int_eq(scheme_is_slow("{MD5-CRYPT}$1$x"), 0);
+	ck_assert_int_eq(scheme_is_slow("$5$x"), 0);
+	ck_assert_int_eq(scheme_is_slow("$"), 0);
 	ck_assert_int_eq(scheme_is_slow("{PLAIN}x"), 0);
 	ck_assert_int_eq(scheme_is_slow("{SSHA}x"), 0);
 	ck_assert_int_eq(scheme_is_slow("!"), 0);
