@@ -32,17 +32,28 @@ decode_base64(const char *text, size_t len, struct data *out)
 	while ((len + n_padding) % 4 != 0)
 		padded[len + n_padding++] = '=';
 	n = EVP_DecodeBlock(out->bytes, padded, (int)(len + n_padding));
+	OPENSSL_cleanse(padded, sizeof(padded));
 	if (n < 0 || (size_t)n < n_padding || n_padding > 2)
 		return -1;
 	out->len = (size_t)n - n_padding;
 	return 0;
 }
 
+static size_t
+digest_len(const EVP_MD *md)
+{
+	return md != NULL ? (size_t)EVP_MD_get_size(md) : 0;
+}
+
 static int
-decode(enum digest_encoding encoding, const char *text, struct data *out)
+decode(const EVP_MD *md, enum digest_encoding encoding, const char *text,
+    struct data *out)
 {
 	const size_t len = strlen(text);
 
+	if (encoding == DIGEST_BY_LENGTH)
+		encoding =
+		    len == 2 * digest_len(md) ? DIGEST_HEX : DIGEST_BASE64;
 	switch (encoding) {
 	case DIGEST_BASE64:
 		return decode_base64(text, len, out);
@@ -52,6 +63,7 @@ decode(enum digest_encoding encoding, const char *text, struct data *out)
 		    ? 0
 		    : -1;
 	case DIGEST_AS_IS:
+	case DIGEST_BY_LENGTH:
 	case DIGEST_BY_SCHEME:
 		break;
 	}
@@ -99,7 +111,7 @@ is_digest(const EVP_MD *md, int is_salted, const struct data *data,
     const char *password)
 {
 	unsigned char typed[EVP_MAX_MD_SIZE];
-	size_t len = md != NULL ? (size_t)EVP_MD_get_size(md) : 0;
+	const size_t len = digest_len(md);
 	int is_same;
 
 	if (len == 0 || data->len < len || (data->len > len) != is_salted)
@@ -115,14 +127,14 @@ int
 digest_verify(const char *digest, int is_salted, enum digest_encoding encoding,
     const char *data, const char *password)
 {
+	const EVP_MD *md = digest != NULL ? EVP_get_digestbyname(digest) : NULL;
 	struct data decoded = { .len = 0 };
 	int is_same = 0;
 
-	if (decode(encoding, data, &decoded) == 0)
+	if (decode(md, encoding, data, &decoded) == 0)
 		is_same = digest == NULL
 		    ? is_plain(&decoded, password)
-		    : is_digest(EVP_get_digestbyname(digest), is_salted,
-			  &decoded, password);
+		    : is_digest(md, is_salted, &decoded, password);
 	OPENSSL_cleanse(&decoded, sizeof(decoded));
 	return is_same;
 }

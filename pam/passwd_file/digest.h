@@ -9,6 +9,7 @@
 enum digest_encoding {
 	DIGEST_BY_SCHEME, /* as is usual for the scheme */
 	DIGEST_AS_IS,
+	DIGEST_BY_LENGTH, /* hex if it is twice the digest's, else base64 */
 	DIGEST_BASE64,
 	DIGEST_HEX
 };

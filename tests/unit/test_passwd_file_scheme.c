@@ -40,6 +40,11 @@ static const char *const checked[] = {
 	"{SSHA512.HEX}c8132dcbc06a4bcc2cd1363dc9166c39461d8b208f62c1d"
 	"1d3ef036e51ee1cdcc0cde89ab6da8ddd06051d86433f6b45b8e68ff8d29"
 	"2a6683433f2979473a2778aea8eb7",
+	"{SHA}e5e9fa1ba31ecd1ae84f75caaa474f3a663f05f4",
+	"{SHA256}2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe"
+	"97bf527a25b",
+	"{LDAP-MD5}5ebe2294ecd0e0f08eab7690d2a6ee69",
+	"{PLAIN-MD5}Xr4ilOzQ4PCOq3aQ0qbuaQ==",
 	"{PLAIN.B64}c2VjcmV0",
 	"{PLAIN.HEX}736563726574",
 	"$6$EjjdJ42Ee4mg607U$/nFRqbVFj0UO87Z9wdNK5PTy2tgjRY4hERGUED1h"
