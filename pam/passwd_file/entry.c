@@ -231,12 +231,17 @@ read_date(const char *text, size_t len)
 enum entry_login
 entry_login(const struct entry *entry, time_t now)
 {
+	/* Dovecot refuses each of them, or asks another database. */
+	static const char *const never[] = { "nologin", "fail",
+		"noauthenticate" };
 	const char *value;
 	size_t len;
 	long day;
 
-	if (extra_field(entry->extra, "nologin", &len) != NULL)
-		return ENTRY_LOGIN_NEVER;
+	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
+		if (extra_field(entry->extra, never[i], &len) != NULL)
+			return ENTRY_LOGIN_NEVER;
+	}
 	value = extra_field(entry->extra, "expires", &len);
 	if (value == NULL)
 		return ENTRY_LOGIN_OK;

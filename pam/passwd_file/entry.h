@@ -50,7 +50,7 @@ enum entry_result entry_find(int fd, const char *name, struct entry *entry);
 
 enum entry_login {
 	ENTRY_LOGIN_OK,
-	ENTRY_LOGIN_NEVER,   /* nologin */
+	ENTRY_LOGIN_NEVER,   /* nologin, fail or noauthenticate */
 	ENTRY_LOGIN_EXPIRED, /* expires=YYYY-MM-DD is over */
 	ENTRY_LOGIN_UNCLEAR  /* expires= is no date */
 };

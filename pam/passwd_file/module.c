@@ -63,7 +63,8 @@ judge_account(struct call *c)
 		return 0;
 	case ENTRY_LOGIN_NEVER:
 		return complain(&c->complaint, PAM_PERM_DENIED, NULL,
-		    "%s:%lu: nologin", c->store.path, c->entry.line);
+		    "%s:%lu: nologin, fail or noauthenticate", c->store.path,
+		    c->entry.line);
 	case ENTRY_LOGIN_EXPIRED:
 		return complain(&c->complaint, PAM_ACCT_EXPIRED, NULL,
 		    "%s:%lu: expires= is over", c->store.path, c->entry.line);
