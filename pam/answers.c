@@ -33,8 +33,9 @@ struct answers {
  * ours, and every "current password" is also a password. */
 static const struct wire_prompt built_in[] = {
 	{ PROMPT_REFUSE,
-	    "(?i)one[- ]?time|verification|token|\\<(otp|totp|pin|code|"
-	    "challenge|response|passcode|captcha|duo|factor)\\>" },
+	    "(?i)one[- ]?time|verification|token|yubikey|press enter|"
+	    "\\<(otp|totp|pin|code|challenge|response|passcode|captcha|duo|"
+	    "factor)\\>" },
 	{ PROMPT_RETYPE,
 	    "(?i)re-?(type|enter|peat)|again|confirm|verify|once more" },
 	{ PROMPT_NEW, "(?i)\\<new\\>" },

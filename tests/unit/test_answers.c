@@ -33,7 +33,7 @@ struct wording {
 };
 
 /* As the modules write them: Linux-PAM 1.0 to 1.7, nss-pam-ldapd, pam_ldap,
- * pam_krb5, pam_sss, pam_winbind, pam_matrix. */
+ * pam_krb5, pam_sss, pam_winbind, pam_yubico, pam_matrix. */
 static const struct wording wordings[] = {
 	{ ANSWERS_AUTH, "Password: ", ANSWER_OLD },
 	{ ANSWERS_AUTH, "LDAP Password: ", ANSWER_OLD },
@@ -46,6 +46,8 @@ static const struct wording wordings[] = {
 	{ ANSWERS_AUTH, "Enter PIN for 'token': ", ANSWER_REFUSED },
 	{ ANSWERS_AUTH, "Passcode or option (1-3): ", ANSWER_REFUSED },
 	{ ANSWERS_AUTH, "Second Factor (optional): ", ANSWER_REFUSED },
+	{ ANSWERS_AUTH, "YubiKey for `bob': ", ANSWER_REFUSED },
+	{ ANSWERS_AUTH, "Press ENTER to continue.", ANSWER_REFUSED },
 	{ ANSWERS_AUTH, "New password: ", ANSWER_REFUSED },
 	{ ANSWERS_CHANGE, "Current password: ", ANSWER_OLD },
 	{ ANSWERS_CHANGE, "(current) UNIX password: ", ANSWER_OLD },
