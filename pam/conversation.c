@@ -15,6 +15,8 @@ struct conversation {
 	const struct secret *old_secret;
 	const struct secret *new_secret;
 	char error[CONVERSATION_ERROR_SIZE];
+	int was_asked;                      /* in this phase */
+	char text[CONVERSATION_ERROR_SIZE]; /* since the last question */
 	void (*told)(void *context, enum dialogue_style style,
 	    enum answer answer, const char *text);
 	void *context;
@@ -28,8 +30,7 @@ tell(const struct conversation *c, enum dialogue_style style,
 		c->told(c->context, style, answer, text != NULL ? text : "");
 }
 
-/* PAM_TEXT_INFO is chatter ("Changing password for bob."); a refusal is a
- * PAM_ERROR_MSG, and the first one is the reason. */
+/* A refusal is a PAM_ERROR_MSG, and the first one is the reason. */
 static void
 note_error(struct conversation *c, const char *text)
 {
@@ -38,8 +39,24 @@ note_error(struct conversation *c, const char *text)
 		wire_string_set(c->error, sizeof(c->error), text);
 }
 
+/* PAM_TEXT_INFO is chatter ("Changing password for bob.") while questions
+ * follow. Behind the last one it is where pam_sss says why it refused. */
+static void
+note_text(struct conversation *c, const char *text)
+{
+	if (c->was_asked && text != NULL)
+		wire_string_set(c->text, sizeof(c->text), text);
+}
+
+static void
+note_question(struct conversation *c)
+{
+	c->was_asked = 1;
+	c->text[0] = '\0';
+}
+
 static int
-give(const struct conversation *c, int style, const char *prompt, char **out)
+give(struct conversation *c, int style, const char *prompt, char **out)
 {
 	const int has_echo = style == PAM_PROMPT_ECHO_ON;
 	const struct secret *s = NULL;
@@ -47,6 +64,7 @@ give(const struct conversation *c, int style, const char *prompt, char **out)
 	    has_echo ? STYLE_ECHO_ON : STYLE_ECHO_OFF,
 	    prompt != NULL ? prompt : "");
 
+	note_question(c);
 	tell(c, has_echo ? DIALOGUE_PROMPT_ECHO : DIALOGUE_PROMPT, answer,
 	    prompt);
 	switch (answer) {
@@ -80,6 +98,7 @@ handle_message(
 		return PAM_SUCCESS;
 	case PAM_TEXT_INFO:
 		tell(c, DIALOGUE_TEXT, ANSWER_REFUSED, message->msg);
+		note_text(c, message->msg);
 		return PAM_SUCCESS;
 	default:
 		/* PAM_RADIO_TYPE, PAM_BINARY_PROMPT: nobody is here to choose,
@@ -164,12 +183,15 @@ conversation_begin(struct conversation *conversation, enum answers_phase phase,
 	conversation->old_secret = old_secret;
 	conversation->new_secret = new_secret;
 	conversation->error[0] = '\0';
+	conversation->was_asked = 0;
+	conversation->text[0] = '\0';
 }
 
 const char *
 conversation_error(const struct conversation *conversation)
 {
-	return conversation->error;
+	return conversation->error[0] != '\0' ? conversation->error
+					      : conversation->text;
 }
 
 void

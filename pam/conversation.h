@@ -34,7 +34,8 @@ void conversation_begin(struct conversation *conversation,
     enum answers_phase phase, const struct secret *old_secret,
     const struct secret *new_secret);
 
-/* The first error text of this phase as the module wrote it, or "". */
+/* The first error text of this phase as the module wrote it; without one, the
+ * last other text that no question followed; or "". */
 const char *conversation_error(const struct conversation *conversation);
 
 /* Wipes and frees; may be NULL. */

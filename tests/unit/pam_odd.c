@@ -133,6 +133,25 @@ forge_a_line(pam_handle_t *pam)
 	return PAM_AUTH_ERR;
 }
 
+/* As passwd(1) shows what it does, and then no reason. */
+static int
+refuse_in_silence(pam_handle_t *pam)
+{
+	(void)say(pam, PAM_TEXT_INFO, "Changing password for demo.");
+	(void)say(pam, PAM_PROMPT_ECHO_OFF, "New password: ");
+	return PAM_AUTHTOK_ERR;
+}
+
+/* As pam_sss does. */
+static int
+refuse_in_a_text(pam_handle_t *pam)
+{
+	(void)refuse_in_silence(pam);
+	(void)say(pam, PAM_TEXT_INFO,
+	    "Password change failed. Server message: Too short.");
+	return PAM_AUTHTOK_ERR;
+}
+
 static int
 leave(pam_handle_t *pam)
 {
@@ -156,6 +175,8 @@ static const struct trick tricks[] = {
 	{ "unsaid", ask_without_a_prompt },
 	{ "forge", forge_a_line },
 	{ "tell", tell_the_password },
+	{ "silent", refuse_in_silence },
+	{ "text", refuse_in_a_text },
 	{ "exit", leave },
 };
 

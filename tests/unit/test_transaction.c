@@ -23,6 +23,7 @@ static char folder[64];
 static int transaction = -1;
 static int status = -1;
 static pid_t helper = -1;
+static char last_words[WIRE_REASON_SIZE]; /* to the client */
 
 static void
 write_file(const char *name, const char *text)
@@ -127,6 +128,7 @@ answer(void)
 	    wire_recv(transaction, &m, sizeof(m), &len, NULL), WIRE_OK);
 	ck_assert_uint_eq(len, sizeof(m));
 	ck_assert_uint_eq(m.type, TXN_ANSWER);
+	memcpy(last_words, m.reason, sizeof(last_words));
 	return (enum outcome)m.outcome;
 }
 
@@ -391,6 +393,19 @@ START_TEST(test_module_that_exits_says_nothing)
 }
 END_TEST
 
+struct refusal {
+	const char *module;
+	const char *words;
+};
+
+static const struct refusal refusals[] = {
+	{ "pam_permit.so", "" },
+	{ PAM_ODD " silent", "The new password was not accepted." },
+	{ PAM_ODD " text",
+	    "Password change failed. Server message: Too short." },
+};
+
+/* Nothing is stored, whatever the module says of that. */
 START_TEST(test_change_that_stores_nothing_is_none)
 {
 	char text[1024];
@@ -398,13 +413,14 @@ START_TEST(test_change_that_stores_nothing_is_none)
 	(void)snprintf(text, sizeof(text),
 	    "auth required " PAM_MATRIX " passdb=%s/accounts\n"
 	    "account required pam_permit.so\n"
-	    "password required pam_permit.so\n",
-	    folder);
+	    "password required %s\n",
+	    folder, refusals[_i].module);
 	write_file("service", text);
 	start("admitted");
 	begin();
 	ck_assert_int_eq(ask(TXN_AUTH, "old"), OUTCOME_AUTHENTICATED);
 	ck_assert_int_eq(ask(TXN_CHANGE, "new"), OUTCOME_CHANGE_REFUSED);
+	ck_assert_str_eq(last_words, refusals[_i].words);
 	ck_assert_int_eq(exit_status(), OUTCOME_CHANGE_REFUSED);
 }
 END_TEST
@@ -446,7 +462,8 @@ main(void)
 	tcase_add_loop_test(
 	    tcase, test_odd_modules_are_survived, 0, N_OF(odds));
 	tcase_add_test(tcase, test_module_that_exits_says_nothing);
-	tcase_add_test(tcase, test_change_that_stores_nothing_is_none);
+	tcase_add_loop_test(
+	    tcase, test_change_that_stores_nothing_is_none, 0, N_OF(refusals));
 	tcase_add_test(tcase, test_started_by_hand);
 	return suite_run("transaction", tcase);
 }
