@@ -86,7 +86,7 @@ static void
 outlive_signals(void)
 {
 	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE,
-		SIGTERM, SIGTSTP };
+		SIGTERM, SIGTSTP, SIGXFSZ };
 	const struct sigaction action = { .sa_handler = on_unwanted_signal,
 		.sa_flags = SA_RESTART };
 

@@ -3,6 +3,7 @@ pam_passwd_file.so, alone and behind a policy module."""
 
 import fcntl
 import os
+import resource
 
 import harness
 from client import CHANGED, WRONG, change, check
@@ -99,6 +100,17 @@ class Changes(Served):
         os.chmod(self.file.path, 0o620)
         self.assertNotEqual(self.change(), CHANGED)
         self.assertEqual(self.file.read(), self.data)
+
+    def test_limit_of_file_size(self):
+        """What passes it gets a signal, too, which must not end a helper in
+        the middle of a change."""
+        pid = self.daemon.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        small = (64, before[1])
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, small)
+        self.addCleanup(resource.prlimit, pid, resource.RLIMIT_FSIZE, before)
+        self.assertRegex(self.change(), rb"^500 [ -~]+disk is full")
+        self.assert_old_stays()
 
     def test_locked_for_long(self):
         """The client hears of it in time, and nothing is changed."""
