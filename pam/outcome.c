@@ -122,15 +122,16 @@ character_len(const unsigned char *p)
 }
 
 /* Blanks, of which one is enough, C0 and C1 controls, and the marks that turn
- * the direction of writing: U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069.
- */
+ * the direction of writing: U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to
+ * U+2069. */
 static int
 is_gap(const unsigned char *p, size_t n)
 {
 	if (n == 1)
 		return p[0] <= ' ' || p[0] == 0x7f;
 	if (n == 2)
-		return p[0] == 0xc2 && p[1] < 0xa0;
+		return (p[0] == 0xc2 && p[1] < 0xa0) ||
+		    (p[0] == 0xd8 && p[1] == 0x9c);
 	if (n != 3 || p[0] != 0xe2)
 		return 0;
 	return (p[1] == 0x80 &&

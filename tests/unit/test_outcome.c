@@ -78,6 +78,7 @@ static const struct cleaning cleanings[] = {
 	{ "surrogate \xed\xa0\x80 x", "surrogate x" },
 	{ "c1 \xc2\x85 x", "c1 x" },
 	{ "turned \xe2\x80\xae x", "turned x" },
+	{ "turned \xd8\x9c x", "turned x" },
 	{ "", "fallback" },
 	{ "\n\n", "fallback" },
 };
