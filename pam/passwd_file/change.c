@@ -13,7 +13,8 @@
 #include "pam/passwd_file/call.h"
 #include "pam/passwd_file/lock.h"
 
-/* How long a change tries again after somebody else's. */
+/* How long a change waits for the locks, and tries again after somebody else's,
+ * in all. */
 #define CHANGE_WAIT_MS 5000
 
 /* The field that the user's current password was checked against, from the
@@ -100,9 +101,10 @@ check_new(struct call *c, const struct method *method, const char *password)
 /* Under the locks: the line may stand elsewhere by now, and the password of
  * before may have been changed by someone who knew it. */
 static enum store_result
-replace_field(struct call *c, const char *checked, const char *field)
+replace_field(
+    struct call *c, uint64_t deadline, const char *checked, const char *field)
 {
-	if (store_lock(&c->store, &c->complaint) == -1 ||
+	if (store_lock(&c->store, deadline, &c->complaint) == -1 ||
 	    call_find_entry(c) == -1)
 		return STORE_FAILED;
 	if (strcmp(c->entry.password, checked) != 0) {
@@ -121,7 +123,8 @@ store_field(struct call *c, const char *checked, const char *field)
 	const uint64_t deadline = lock_now_ms() + CHANGE_WAIT_MS;
 
 	for (;;) {
-		enum store_result result = replace_field(c, checked, field);
+		enum store_result result =
+		    replace_field(c, deadline, checked, field);
 
 		if (result == STORE_REPLACED)
 			return 0;

@@ -17,8 +17,7 @@
 #include "pam/passwd_file/lock.h"
 #include "pam/passwd_file/watch.h"
 
-#define READ_WAIT_MS  500
-#define WRITE_WAIT_MS 5000
+#define READ_WAIT_MS 500
 
 #define FOLDER_FLAGS (O_PATH | O_DIRECTORY | O_CLOEXEC)
 
@@ -301,8 +300,7 @@ complain_lock(const struct store *s, struct complaint *complaint)
 		return complain_errno(complaint, 1, "cannot lock", s->path);
 	return complain(complaint, PAM_AUTHTOK_LOCK_BUSY,
 	    "The password file is busy, try again later.",
-	    "%s: locked by another process for %d s", s->path,
-	    WRITE_WAIT_MS / 1000);
+	    "%s: locked by another process for too long", s->path);
 }
 
 /* For writing, so that whoever waits for it can be given the new text; that is
@@ -327,19 +325,18 @@ begin_watch(struct store *s)
 }
 
 int
-store_lock(struct store *store, struct complaint *complaint)
+store_lock(
+    struct store *store, uint64_t deadline_ms, struct complaint *complaint)
 {
-	const uint64_t deadline = lock_now_ms() + WRITE_WAIT_MS;
-
 	if (store_probe(store, complaint) == -1)
 		return -1;
-	if (lock_take(store->lock_fd, LOCK_EX, deadline) == -1)
+	if (lock_take(store->lock_fd, LOCK_EX, deadline_ms) == -1)
 		return complain_lock(store, complaint);
 	do {
 		if (open_for_change(store) == -1)
 			return complain_errno(
 			    complaint, 1, "cannot open", store->path);
-		if (lock_take(store->data_fd, LOCK_EX, deadline) == -1)
+		if (lock_take(store->data_fd, LOCK_EX, deadline_ms) == -1)
 			return complain_lock(store, complaint);
 	} while (!is_current(store));
 	begin_watch(store);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <limits.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "pam/passwd_file/complaint.h"
 
@@ -53,9 +54,11 @@ int store_probe(struct store *store, struct complaint *complaint);
 
 /*
  * Takes both locks (the lock file's, then the file's own) and opens data_fd
- * anew. PAM_AUTHTOK_LOCK_BUSY after five seconds.
+ * anew. PAM_AUTHTOK_LOCK_BUSY if others have them when the clock of
+ * lock_now_ms() is at deadline_ms.
  */
-int store_lock(struct store *store, struct complaint *complaint);
+int store_lock(
+    struct store *store, uint64_t deadline_ms, struct complaint *complaint);
 
 enum store_result {
 	STORE_REPLACED,

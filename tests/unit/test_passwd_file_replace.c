@@ -129,7 +129,7 @@ START_TEST(test_replace_sees_an_editor)
 	struct store s;
 
 	ck_assert_int_eq(users_open(&s), 0);
-	ck_assert_int_eq(store_lock(&s, &users_complaint), 0);
+	ck_assert_int_eq(users_lock(&s), 0);
 	users_write("users", USERS_TEXT "cyd:y\n");
 	ck_assert_int_eq(users_replace_locked(&s, "new"), STORE_CHANGED);
 	store_close(&s);
@@ -143,7 +143,7 @@ START_TEST(test_replace_sees_another_file_of_that_name)
 	struct store s;
 
 	ck_assert_int_eq(users_open(&s), 0);
-	ck_assert_int_eq(store_lock(&s, &users_complaint), 0);
+	ck_assert_int_eq(users_lock(&s), 0);
 	users_write("other", USERS_TEXT);
 	ck_assert_int_eq(rename(users_path("other"), users_path("users")), 0);
 	ck_assert_int_eq(users_replace_locked(&s, "new"), STORE_CHANGED);
@@ -182,7 +182,7 @@ START_TEST(test_replace_lets_others_go_first)
 	pid_t pid;
 
 	ck_assert_int_eq(users_open(&s), 0);
-	ck_assert_int_eq(store_lock(&s, &users_complaint), 0);
+	ck_assert_int_eq(users_lock(&s), 0);
 	pid = start_waiter(said);
 	while (!lock_is_wanted(s.data_fd, s.lock_fd))
 		lock_pause(1);
@@ -190,7 +190,7 @@ START_TEST(test_replace_lets_others_go_first)
 	ck_assert_int_eq(read(said[0], &byte, 1), 1);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, (int)strlen(USERS_TEXT) << 8);
-	ck_assert_int_eq(store_lock(&s, &users_complaint), 0);
+	ck_assert_int_eq(users_lock(&s), 0);
 	ck_assert_int_eq(users_replace_locked(&s, "new"), STORE_REPLACED);
 	store_close(&s);
 }
@@ -203,14 +203,14 @@ START_TEST(test_replace_lets_one_go_first_that_has_opened_the_file)
 	int fd;
 
 	ck_assert_int_eq(users_open(&s), 0);
-	ck_assert_int_eq(store_lock(&s, &users_complaint), 0);
+	ck_assert_int_eq(users_lock(&s), 0);
 	fd = open(users_path("users"), O_RDONLY);
 	ck_assert_int_eq(users_replace_locked(&s, "new"), STORE_CHANGED);
 	ck_assert_int_eq(flock(fd, LOCK_EX | LOCK_NB), 0);
 	users_assert_text("users", USERS_TEXT);
 	ck_assert_int_eq(access(users_path(".users.tmp"), F_OK), -1);
 	(void)close(fd);
-	ck_assert_int_eq(store_lock(&s, &users_complaint), 0);
+	ck_assert_int_eq(users_lock(&s), 0);
 	ck_assert_int_eq(users_replace_locked(&s, "new"), STORE_REPLACED);
 	store_close(&s);
 }

@@ -52,7 +52,7 @@ START_TEST(test_lock_follows_the_name)
 	struct stat named;
 
 	ck_assert_int_eq(users_replace(&s, "new"), STORE_REPLACED);
-	ck_assert_int_eq(store_lock(&s, &users_complaint), 0);
+	ck_assert_int_eq(users_lock(&s), 0);
 	ck_assert_int_eq(stat(users_path("users"), &named), 0);
 	ck_assert_uint_eq(s.data.st_ino, named.st_ino);
 	store_close(&s);
@@ -66,7 +66,7 @@ START_TEST(test_lock_is_busy_while_another_has_it)
 
 	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
 	ck_assert_int_eq(users_open(&s), 0);
-	ck_assert_int_eq(store_lock(&s, &users_complaint), -1);
+	ck_assert_int_eq(users_lock(&s), -1);
 	ck_assert_int_eq(users_complaint.code, PAM_AUTHTOK_LOCK_BUSY);
 	store_close(&s);
 	(void)close(fd);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pam/passwd_file/lock.h"
 #include "tests/unit/suite.h"
 
 #define AT 12 /* of "old" */
@@ -72,6 +73,13 @@ users_open(struct store *s)
 	return store_open(s, path, strlen(path), &users_complaint);
 }
 
+int
+users_lock(struct store *s)
+{
+	return store_lock(
+	    s, lock_now_ms() + USERS_LOCK_WAIT_MS, &users_complaint);
+}
+
 enum store_result
 users_replace_locked(struct store *s, const char *field)
 {
@@ -82,6 +90,6 @@ enum store_result
 users_replace(struct store *s, const char *field)
 {
 	ck_assert_int_eq(users_open(s), 0);
-	ck_assert_int_eq(store_lock(s, &users_complaint), 0);
+	ck_assert_int_eq(users_lock(s), 0);
 	return users_replace_locked(s, field);
 }

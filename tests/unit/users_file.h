@@ -8,6 +8,8 @@
 
 #define USERS_TEXT "# users\nann:old:1\nbob:x\n"
 
+#define USERS_LOCK_WAIT_MS 200
+
 extern char users_folder[64];
 extern struct complaint users_complaint;
 
@@ -24,6 +26,9 @@ void users_assert_text(const char *name, const char *text);
 
 /* store_open() of "users", all of it the administrator's. */
 int users_open(struct store *s);
+
+/* store_lock() for USERS_LOCK_WAIT_MS at most. */
+int users_lock(struct store *s);
 
 /* store_replace() of ann's "old" in USERS_TEXT. */
 enum store_result users_replace_locked(struct store *s, const char *field);
