@@ -191,33 +191,42 @@ check_file(const struct store *s, struct complaint *complaint)
 }
 
 static int
-open_as(const struct store *s, uid_t uid, int flags)
+open_as(const struct store *s, uid_t uid, const char *name, int flags)
 {
 	const uid_t before = actor_become(uid);
 	const int fd = openat(
-	    s->dir_fd, s->name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	    s->dir_fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 
 	actor_return(before);
 	return fd;
 }
 
 /* As the folder's owner, or else as the file's own: who may write a folder need
- * not be able to read what is in it. */
+ * not be able to open what is in it. */
+static int
+open_in_folder(const struct store *s, const char *name, int flags)
+{
+	const int fd = open_as(s, s->dir_owner, name, flags);
+	struct stat st;
+	uid_t before;
+	int is_there;
+
+	if (fd != -1 || errno != EACCES)
+		return fd;
+	before = actor_become(s->dir_owner);
+	is_there = fstatat(s->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	actor_return(before);
+	if (is_there)
+		return open_as(s, st.st_uid, name, flags & ~O_CREAT);
+	errno = EACCES;
+	return -1;
+}
+
 static int
 open_data(struct store *s, int flags)
 {
-	struct stat st;
-	uid_t before;
-
 	store_release(s);
-	s->data_fd = open_as(s, s->dir_owner, flags);
-	if (s->data_fd != -1 || errno != EACCES)
-		return s->data_fd == -1 ? -1 : 0;
-	before = actor_become(s->dir_owner);
-	if (fstatat(s->dir_fd, s->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		st.st_uid = s->dir_owner;
-	actor_return(before);
-	s->data_fd = open_as(s, st.st_uid, flags);
+	s->data_fd = open_in_folder(s, s->name, flags);
 	return s->data_fd == -1 ? -1 : 0;
 }
 
@@ -238,17 +247,12 @@ is_current(struct store *s)
 }
 
 static int
-open_beside(const struct store *s, int flags)
+open_lock_file(const struct store *s, int flags)
 {
-	const uid_t before = actor_become(s->dir_owner);
 	char name[NAME_MAX + 16];
-	int fd;
 
 	(void)snprintf(name, sizeof(name), ".%s.lock", s->name);
-	fd = openat(
-	    s->dir_fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	actor_return(before);
-	return fd;
+	return open_in_folder(s, name, flags);
 }
 
 /* Between two writers of ours, so that they see in their watch only those who
@@ -257,7 +261,7 @@ static int
 open_between_writers(struct store *s)
 {
 	const uint64_t deadline = lock_now_ms() + READ_WAIT_MS;
-	int lock_fd = open_beside(s, O_RDONLY);
+	int lock_fd = open_lock_file(s, O_RDONLY);
 	int result;
 
 	if (lock_fd != -1)
@@ -286,7 +290,7 @@ int
 store_probe(struct store *store, struct complaint *complaint)
 {
 	if (store->lock_fd == -1)
-		store->lock_fd = open_beside(store, O_RDWR | O_CREAT);
+		store->lock_fd = open_lock_file(store, O_RDWR | O_CREAT);
 	if (store->lock_fd != -1)
 		return 0;
 	return complain_errno(

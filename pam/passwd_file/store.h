@@ -3,7 +3,7 @@
  * its place. Any process that loads the module.
  *
  * Started as root, every step is done as the owner of the folder (and a file
- * that this one may not read is opened as its own owner), with nothing but the
+ * that this one may not open is opened as its own owner), with nothing but the
  * file system's user id changed, so that neither CAP_DAC_OVERRIDE nor trust in
  * the folder is needed.
  * CAP_CHOWN is, where file and folder have different owners or groups.

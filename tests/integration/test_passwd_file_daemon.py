@@ -5,6 +5,7 @@ import fcntl
 import os
 import resource
 
+import accounts
 import harness
 from client import CHANGED, WRONG, change, check
 from passwd_file import NEW, OLD, Virtual, field
@@ -112,12 +113,24 @@ class Changes(Served):
         self.assertRegex(self.change(), rb"^500 [ -~]+disk is full")
         self.assert_old_stays()
 
-    def test_locked_for_long(self):
-        """The client hears of it in time, and nothing is changed."""
-        lock = os.path.join(self.file.folder, ".users.lock")
+    def make_lock_file(self):
+        """Its path. The first change makes it."""
         self.assertEqual(self.change(), CHANGED)
         self.write(b"")
-        with open(lock, "rb") as file:
+        return os.path.join(self.file.folder, ".users.lock")
+
+    @accounts.needs_root
+    def test_lock_file_of_a_former_owner(self):
+        """The folder was given to somebody else, and not all that is in it."""
+        lock = self.make_lock_file()
+        owner = os.stat(lock).st_uid
+        os.chown(lock, 65533, -1)
+        self.addCleanup(os.chown, lock, owner, -1)
+        self.assertEqual(self.change(), CHANGED)
+
+    def test_locked_for_long(self):
+        """The client hears of it in time, and nothing is changed."""
+        with open(self.make_lock_file(), "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             self.assertRegex(self.change(), BUSY)
             self.assertEqual(self.file.read(), self.data)
