@@ -289,12 +289,15 @@ store_read(struct store *store, struct complaint *complaint)
 int
 store_probe(struct store *store, struct complaint *complaint)
 {
+	char what[NAME_MAX + 64];
+
 	if (store->lock_fd == -1)
 		store->lock_fd = open_lock_file(store, O_RDWR | O_CREAT);
 	if (store->lock_fd != -1)
 		return 0;
-	return complain_errno(
-	    complaint, 1, "cannot open the lock file beside it", store->path);
+	(void)snprintf(what, sizeof(what),
+	    "cannot open the lock file .%s.lock beside it", store->name);
+	return complain_errno(complaint, 1, what, store->path);
 }
 
 static int

@@ -46,6 +46,19 @@ START_TEST(test_read_waits_for_a_writer)
 }
 END_TEST
 
+/* Whoever reads the log does not know of it. */
+START_TEST(test_probe_names_the_lock_file)
+{
+	struct store s;
+
+	ck_assert_int_eq(mkdir(users_path(".users.lock"), 0700), 0);
+	ck_assert_int_eq(users_open(&s), 0);
+	ck_assert_int_eq(store_probe(&s, &users_complaint), -1);
+	ck_assert_ptr_nonnull(strstr(users_complaint.log, " .users.lock"));
+	store_close(&s);
+}
+END_TEST
+
 START_TEST(test_lock_follows_the_name)
 {
 	struct store s;
@@ -248,6 +261,7 @@ main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, test_release_unlocks);
 	tcase_add_test(t, test_read_waits_for_a_writer);
+	tcase_add_test(t, test_probe_names_the_lock_file);
 	tcase_add_test(t, test_lock_follows_the_name);
 	tcase_add_test(t, test_lock_is_busy_while_another_has_it);
 	tcase_add_test(t, test_read_does_not_wait_for_ever);
