@@ -65,25 +65,39 @@ format_date(char *out, size_t size, const ASN1_TIME *time_point)
 		(void)snprintf(out, size, "a date that cannot be read");
 }
 
-/* 0 for a kind of name that TLS does not look at. */
 static int
-format_alternative(char out[CERTIFICATE_NAME_SIZE], const GENERAL_NAME *name)
+format_address(char out[CERTIFICATE_NAME_SIZE], const ASN1_STRING *s)
 {
-	const ASN1_STRING *s =
-	    name->type == GEN_DNS ? name->d.dNSName : name->d.iPAddress;
+	const int len = ASN1_STRING_length(s);
+
+	if (len != sizeof(struct in_addr) && len != sizeof(struct in6_addr))
+		return 0;
+	return inet_ntop(len == sizeof(struct in_addr) ? AF_INET : AF_INET6,
+		   ASN1_STRING_get0_data(s), out,
+		   CERTIFICATE_NAME_SIZE) != NULL;
+}
+
+static int
+format_dns(char out[CERTIFICATE_NAME_SIZE], const ASN1_STRING *s)
+{
+	const size_t len = (size_t)ASN1_STRING_length(s);
 	char text[CERTIFICATE_NAME_SIZE];
 
-	if (name->type == GEN_IPADD)
-		return inet_ntop(
-			   ASN1_STRING_length(s) == 4 ? AF_INET : AF_INET6,
-			   ASN1_STRING_get0_data(s), out,
-			   CERTIFICATE_NAME_SIZE) != NULL;
-	if (name->type != GEN_DNS)
+	if (memchr(ASN1_STRING_get0_data(s), '\0', len) != NULL)
 		return 0;
-	(void)snprintf(text, sizeof(text), "%.*s", ASN1_STRING_length(s),
+	(void)snprintf(text, sizeof(text), "%.*s", (int)len,
 	    (const char *)ASN1_STRING_get0_data(s));
 	(void)log_escape(out, CERTIFICATE_NAME_SIZE, text);
 	return 1;
+}
+
+/* 0 for a name that nothing can match in TLS: of another kind, or malformed. */
+static int
+format_alternative(char out[CERTIFICATE_NAME_SIZE], const GENERAL_NAME *name)
+{
+	if (name->type == GEN_IPADD)
+		return format_address(out, name->d.iPAddress);
+	return name->type == GEN_DNS && format_dns(out, name->d.dNSName);
 }
 
 static int

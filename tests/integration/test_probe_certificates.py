@@ -193,6 +193,23 @@ class Certificates(ProbeCase):
         line = self.expect(pair, ROOT, CRITICAL, "not for localhost")
         self.assertEqual(line.count("|"), 1)
 
+    def test_names_that_are_malformed(self):
+        """Addresses of no known length, and a NUL behind a good name: what
+        nothing can match is not told as a name."""
+        for der in (
+            b"\x87\x05\x01\x02\x03\x04\x05",
+            b"\x87\x00",
+            b"\x82\x0dlocalhost\0.eu",
+        ):
+            der = b"\x30" + bytes((len(der),)) + der
+            names = (f"DER:{der.hex()}",)
+            self.expect(
+                by(MIDDLE, MIDDLE, names=names),
+                ROOT,
+                CRITICAL,
+                "is for CN = server, without any subjectAltName, not for local",
+            )
+
     def test_days(self):
         for days, status in ((22, OK), (20, WARNING), (6, CRITICAL)):
             pair = by(MIDDLE, MIDDLE, lifetime=in_days(days))
