@@ -279,7 +279,7 @@ handshake(struct connection *c)
 		has_looked = 1;
 		if (look_for_clear_text(c) == -1)
 			return -1;
-		if (SSL_set_rfd(c->stream.ssl, c->stream.fd) != 1)
+		if (stream_feed_tls(&c->stream) == -1)
 			return failure_set(
 			    &c->failure, EX_OSERR, "no memory for TLS");
 	}

@@ -20,6 +20,10 @@ struct stream {
 int stream_read_byte(struct stream *stream, char *byte);
 int stream_write(struct stream *stream, const char *bytes, size_t len);
 
+/* Has ssl read from fd, until until_ms at the most. 0, or -1 if there is no
+ * memory. */
+int stream_feed_tls(struct stream *stream);
+
 /* After an OpenSSL call that returned result: waits until it is worth calling
  * again. As above; errno 0 also if OpenSSL itself failed. */
 int stream_wait_tls(struct stream *stream, int result);

@@ -312,6 +312,23 @@ class AgainstStrangers(harness.TestCase):
         self.assertEqual(status, PROTOCOL)
         self.assertIn("timed out after 1 s", text)
 
+    def test_endless_messages(self):
+        """Of a kind that OpenSSL skips by itself: it must not skip for
+        ever."""
+
+        class Endless(Scripted):
+            def _serve(self, peer):
+                hello_requests = b"\x16\3\3\0\4\0\0\0\0" * 10000
+                with peer:
+                    peer.recv(1)
+                    while True:
+                        peer.sendall(hello_requests)
+
+        with Endless([]) as server:
+            status, text = server.talk("--timeout", "1")
+        self.assertEqual(status, NO_TLS)
+        self.assertIn("timed out after 1 s", text)
+
     def test_controls_of_a_terminal_in_utf_8(self):
         reply = "500 a\u009b2Jb \u00fc \u00a0c\r\n".encode()
         with Scripted([b"200 hello\r\n", reply], closes=True) as server:
