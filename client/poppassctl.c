@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/control_protocol.h"
+#include "common/descriptors.h"
 
 #define EXIT_REFUSED 1
 
@@ -205,6 +206,7 @@ main(int argc, char *argv[])
 	const struct command *command;
 	int letter, is_openmetrics = 0;
 
+	descriptors_fill_standard();
 	while ((letter = getopt_long(argc, argv, "s:", long_options, NULL)) !=
 	    -1) {
 		if (letter == 's')

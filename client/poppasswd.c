@@ -13,6 +13,7 @@
 
 #include "client/change.h"
 #include "client/probe.h"
+#include "common/descriptors.h"
 #include "common/wire.h"
 
 #define CHANGE_TIMEOUT_SEC 20
@@ -303,8 +304,10 @@ main(int argc, char *argv[])
 		.target = { .port = "106" },
 		.limits = { .warning_days = 21, .critical_days = 7 },
 	};
-	int is_wrong = parse_options(&o, argc, argv) == -1;
+	int is_wrong;
 
+	descriptors_fill_standard();
+	is_wrong = parse_options(&o, argc, argv) == -1;
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (parse_arguments(&o, argc - optind, argv + optind) == -1)
 		is_wrong = 1;

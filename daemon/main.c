@@ -4,7 +4,6 @@
  */
 #include <sys/stat.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -15,6 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "conf/config.h"
 #include "daemon/generation.h"
@@ -195,19 +195,6 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* A descriptor that the caller left closed must not become one of ours. */
-static void
-fill_standard_descriptors(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		(void)close(fd);
-}
-
 int
 main(int argc, char *argv[])
 {
@@ -215,7 +202,7 @@ main(int argc, char *argv[])
 	struct command_line line = { .path = DEFAULT_CONFIG };
 	int letter;
 
-	fill_standard_descriptors();
+	descriptors_fill_standard();
 	if (argc == 1 && strcmp(argv[0], WORKER_NAME) == 0)
 		return net_main();
 	if (argc == 1 && strcmp(argv[0], KEEPER_NAME) == 0)

@@ -384,6 +384,14 @@ class CommandLine(harness.TestCase):
         self.assertEqual(status, NO_INPUT)
         self.assertIn("/nowhere: ", text)
 
+    def test_closed_standard_error(self):
+        """What is said there must not reach the server instead."""
+        replies = OK_REPLIES + [b"200 changed\r\n", b"200 bye\r\n"]
+        with Scripted(replies) as server:
+            status, _ = server.talk("--verbose", preexec_fn=lambda: os.close(2))
+        self.assertEqual(status, CHANGED)
+        self.assertEqual(len(server.heard), 4)
+
     def test_no_terminal(self):
         status, text = poppasswd.run("localhost", start_new_session=True)
         self.assertEqual(status, DATA)
