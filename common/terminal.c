@@ -44,13 +44,14 @@ static struct termios with_echo;
 static struct termios without_echo;
 static const char *prompt_shown;
 
+/* Who is in the background is stopped by the first call; on_continue() has
+ * done it all by the time that it comes back. */
 static int
 hide_and_prompt(void)
 {
-	if (tcsetattr(tty, TCSAFLUSH, &without_echo) == -1 ||
-	    write(tty, prompt_shown, strlen(prompt_shown)) == -1)
-		return -1;
-	return 0;
+	if (tcsetattr(tty, TCSAFLUSH, &without_echo) == -1)
+		return errno == EINTR ? 0 : -1;
+	return write(tty, prompt_shown, strlen(prompt_shown)) == -1 ? -1 : 0;
 }
 
 /* All that these call is async-signal-safe, POSIX.1-2008. SIGTSTP alone comes
@@ -106,6 +107,11 @@ catch_signals(struct sigaction before[N_SIGNALS])
 		};
 
 		(void)sigaction(signal_rules[i].number, &action, &before[i]);
+		/* Our caller's wish, and it shows the terminal to nobody. */
+		if (before[i].sa_handler == SIG_IGN &&
+		    action.sa_handler == on_ending_signal)
+			(void)sigaction(
+			    signal_rules[i].number, &before[i], NULL);
 	}
 }
 

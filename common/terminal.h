@@ -17,7 +17,7 @@ enum terminal_result {
 /*
  * Prompts on /dev/tty and reads a line without echo. A signal that ends or
  * stops the program gives the terminal its echo back first; when it goes on, it
- * prompts again, without echo. Blocks.
+ * prompts again, without echo. One that is ignored stays so. Blocks.
  */
 enum terminal_result terminal_ask(const char *prompt, struct secret *out);
 

@@ -4,6 +4,7 @@ import os
 import pty
 import select
 
+INTERRUPT = "\x03"  # Ctrl-C
 STOP = "\x1a"  # Ctrl-Z
 
 

@@ -30,7 +30,7 @@ from poppasswd import (
     Local,
     Scripted,
 )
-from terminal import STOP
+from terminal import INTERRUPT, STOP
 
 
 
@@ -119,6 +119,25 @@ class AgainstTheDaemon(harness.TestCase):
         self.assertEqual(shown.count("Retype new password: |"), 2)
         self.assertRegex(shown, r"\becho\b")
         self.assertNotIn("-echo ", shown)
+        self.assertNotIn("secret", shown)
+
+    def test_terminal_asks_who_comes_to_the_foreground(self):
+        shell = (
+            "bash",
+            "-mc",
+            '"$@" & while [ "$(cut -d " " -f 3 /proc/$!/stat)" != T ]; do :; '
+            "done; fg",
+            "bash",
+        )
+        status, shown = self.on_terminal([OLD, NEW, NEW], *shell)
+        self.assertEqual(status, CHANGED, shown)
+        self.assertNotIn("secret", shown)
+
+    def test_signals_that_the_caller_ignores(self):
+        shell = ("sh", "-c", 'trap "" INT TSTP; "$@"', "sh")
+        answers = [INTERRUPT + STOP + OLD, NEW, NEW]
+        status, shown = self.on_terminal(answers, *shell)
+        self.assertEqual(status, CHANGED, shown)
         self.assertNotIn("secret", shown)
 
     def test_terminal_asks_again(self):
