@@ -51,17 +51,33 @@ begin_step(struct connection *c)
 	    clock_now_ms() + (uint64_t)c->target->timeout_sec * 1000;
 }
 
-/* After errno. */
+/* Of the call of OpenSSL that just failed: an alert of the server, say. NULL if
+ * the connection only ended. */
+static const char *
+tls_reason(void)
+{
+	const unsigned long code = ERR_peek_last_error();
+
+	return ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING
+	    ? NULL
+	    : ERR_reason_error_string(code);
+}
+
+/* After errno, and in TLS OpenSSL's queue of errors. */
 static int
 fail_lost(struct connection *c, int status, const char *what)
 {
+	const char *why = NULL;
+
 	if (errno == ETIMEDOUT)
 		return failure_set(&c->failure, status,
 		    "%s: timed out after %u s", what, c->target->timeout_sec);
+	if (errno == 0 && c->stream.ssl != NULL)
+		why = tls_reason();
+	else if (errno != 0 && errno != ECONNRESET && errno != EPIPE)
+		why = strerror(errno);
 	return failure_set(&c->failure, status, "%s: %s", what,
-	    errno == 0 || errno == ECONNRESET || errno == EPIPE
-		? "connection lost"
-		: strerror(errno));
+	    why != NULL ? why : "connection lost");
 }
 
 /* C1 controls too, as UTF-8 writes them: a terminal obeys them. */
@@ -240,20 +256,13 @@ look_for_clear_text(struct connection *c)
 }
 
 static int
-explain_handshake(struct connection *c, int result)
+explain_handshake(struct connection *c)
 {
-	const int saved_errno = errno;
 	const struct certificate_report *report = &c->facts.certificate;
-	const unsigned long code = ERR_peek_last_error();
-	const char *why = ERR_reason_error_string(code);
 
 	if (report->n_problems > 0 && !c->target->is_examination)
 		return failure_set(
 		    &c->failure, EX_NOPERM, "%s", report->problems[0].what);
-	if (result == SSL_ERROR_SSL && why != NULL &&
-	    ERR_GET_REASON(code) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
-		return failure_set(&c->failure, EX_NOPERM, "no TLS: %s", why);
-	errno = saved_errno;
 	return fail_lost(c, EX_NOPERM, "no TLS");
 }
 
@@ -273,7 +282,7 @@ handshake(struct connection *c)
 			return 0;
 		error = SSL_get_error(c->stream.ssl, result);
 		if (stream_wait_tls(&c->stream, result) == -1)
-			return explain_handshake(c, error);
+			return explain_handshake(c);
 		if (has_looked || error != SSL_ERROR_WANT_READ)
 			continue;
 		has_looked = 1;

@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <openssl/err.h>
+
 #include "client/dial.h"
 #include "common/clock.h"
 
@@ -76,6 +78,7 @@ read_byte_tls(struct stream *s, char *byte)
 	int result;
 
 	do {
+		ERR_clear_error();
 		errno = 0;
 		result = SSL_read(s->ssl, byte, 1);
 		if (result == 1)
@@ -111,6 +114,7 @@ write_tls(struct stream *s, const char *bytes, size_t len)
 	int result;
 
 	do {
+		ERR_clear_error();
 		errno = 0;
 		result = SSL_write(s->ssl, bytes, (int)len);
 		if (result > 0)

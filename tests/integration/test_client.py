@@ -4,6 +4,7 @@ against servers that are broken or hostile."""
 import contextlib
 import os
 import socket
+import ssl
 import tempfile
 
 import certificates
@@ -313,6 +314,15 @@ class AgainstStrangers(harness.TestCase):
     def test_no_tls_at_all(self):
         status, said = NO_TLS, "no TLS: the server says in clear: 200 hello"
         self.expect([b"200 hello\r\n"], status, said, tls=False)
+
+    def test_alert_behind_the_handshake(self):
+        """As TLS 1.3 has it for a certificate of the client."""
+        with Scripted([]) as server:
+            server.tls.load_verify_locations(server.certificate.path)
+            server.tls.verify_mode = ssl.CERT_REQUIRED
+            status, text = server.talk()
+        self.assertEqual(status, PROTOCOL)
+        self.assertIn("no answer: tlsv13 alert certificate required", text)
 
     def test_slow_bytes(self):
         """A server that keeps the connection alive, byte by byte."""
