@@ -65,8 +65,8 @@ resolve(const char *host, const char *port, unsigned limit_sec,
 		    "unknown host: the name servers do not answer within %u s",
 		    limit_sec);
 	if (code != 0)
-		return failure_set(
-		    failure, EX_NOHOST, "unknown host: %s", gai_strerror(code));
+		return failure_set(failure, EX_NOHOST, "unknown %s: %s",
+		    code == EAI_SERVICE ? "port" : "host", gai_strerror(code));
 	return 0;
 }
 

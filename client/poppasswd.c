@@ -224,6 +224,19 @@ apply_option(struct options *o, int letter)
 	return -1;
 }
 
+/* The resolver would take 65642 for 106. */
+static int
+check_port(const char *port)
+{
+	unsigned number;
+
+	if (port[strspn(port, "0123456789")] != '\0')
+		return 0;
+	return parse_number(port,
+	    "the port: wants 1 to 65535 or the name of a service", 1, 65535,
+	    &number);
+}
+
 /* "host", "host:port", "[v6]:port", "v6". Cuts the text. */
 static int
 split_target(char *text, struct connection_target *target)
@@ -244,7 +257,7 @@ split_target(char *text, struct connection_target *target)
 		*colon = '\0';
 		target->port = colon + 1;
 	}
-	return *target->host != '\0' && *target->port != '\0' ? 0 : -1;
+	return *target->host != '\0' ? check_port(target->port) : -1;
 }
 
 static int

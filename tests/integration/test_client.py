@@ -374,6 +374,10 @@ class CommandLine(harness.TestCase):
             ("--timeout", "0", "host"),
             ("--timeout", "soon", "host"),
             ("[::1",),
+            ("[::1]:",),
+            ("host:",),
+            ("host:0",),
+            ("host:65642",),
             (":106",),
             ("--unix", "/path", "host"),
             ("--unix", ""),
@@ -386,6 +390,11 @@ class CommandLine(harness.TestCase):
         status, text = poppasswd.run("--stdin", "host.invalid")
         self.assertEqual(status, NO_HOST)
         self.assertIn("unknown host", text)
+
+    def test_unknown_port(self):
+        status, text = poppasswd.run("--stdin", "localhost:no-service")
+        self.assertEqual(status, NO_HOST)
+        self.assertIn("unknown port", text)
 
     def test_nobody_listens(self):
         port = harness.free_port()
