@@ -80,16 +80,17 @@ fail_lost(struct connection *c, int status, const char *what)
 	    why != NULL ? why : "connection lost");
 }
 
-/* C1 controls too, as UTF-8 writes them: a terminal obeys them. */
+/* C1 controls too, bare or as UTF-8 writes them: a terminal obeys them. */
 static size_t
 append_printable(char *line, size_t len, char byte)
 {
 	const unsigned char c = (unsigned char)byte;
+	const unsigned char last = len > 0 ? (unsigned char)line[len - 1] : 0;
+	const int is_c1 = c >= 0x80 && c < 0xa0;
 
-	if (c < ' ' || c == 0x7f)
+	if (c < ' ' || c == 0x7f || (is_c1 && last < 0x80))
 		byte = ' ';
-	if (len > 0 && (unsigned char)line[len - 1] == 0xc2 && c >= 0x80 &&
-	    c < 0xa0)
+	if (is_c1 && last == 0xc2)
 		line[len - 1] = byte = ' ';
 	line[len] = byte;
 	return len + 1;

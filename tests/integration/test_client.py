@@ -358,11 +358,12 @@ class AgainstStrangers(harness.TestCase):
         self.assertEqual(status, NO_TLS)
         self.assertIn("timed out after 1 s", text)
 
-    def test_controls_of_a_terminal_in_utf_8(self):
-        reply = "500 a\u009b2Jb \u00fc \u00a0c\r\n".encode()
-        with Scripted([b"200 hello\r\n", reply], closes=True) as server:
-            _, text = server.talk()
-        self.assertIn("a  2Jb \u00fc \u00a0c", text)
+    def test_controls_of_a_terminal_above_ascii(self):
+        for sent in b"\xc2\x9b2J", b" \x9b2J":
+            reply = b"500 a" + sent + "b \u00fc \u00a0c\r\n".encode()
+            with Scripted([b"200 hello\r\n", reply], closes=True) as server:
+                _, text = server.talk()
+            self.assertIn("a  2Jb \u00fc \u00a0c", text)
 
 
 class CommandLine(harness.TestCase):
