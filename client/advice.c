@@ -17,76 +17,51 @@ struct address {
 	int is_unix;
 };
 
-static void
-print_roundcube(FILE *out, const struct address *a)
-{
-	(void)fprintf(out,
-	    "    $config['password_driver'] = 'poppassd';\n"
-	    "    $config['password_confirm_current'] = true;\n"
-	    "    $config['password_pop_host'] = '%s%s';\n"
-	    "    $config['password_pop_port'] = %u;\n",
-	    a->scheme, a->host, a->port);
-}
-
-static void
-print_horde(FILE *out, const struct address *a)
-{
-	(void)fprintf(out,
-	    "    $backends['poppassd']['disabled'] = false;\n"
-	    "    $backends['poppassd']['params']['host'] = '%s%s';\n"
-	    "    $backends['poppassd']['params']['port'] = %u;\n",
-	    a->scheme, a->host, a->port);
-}
-
-static void
-print_snappymail(FILE *out, const struct address *a)
-{
-	(void)fprintf(out,
-	    "    \"driver_poppassd_enabled\": true,\n"
-	    "    \"poppassd_host\": \"%s%s\",\n"
-	    "    \"poppassd_port\": %u\n",
-	    a->scheme, a->host, a->port);
-}
-
-static void
-print_squirrelmail(FILE *out, const struct address *a)
-{
-	if (a->port != PORT) {
-		(void)fprintf(out, "    none: it can only use port %u\n", PORT);
-		return;
-	}
-	(void)fprintf(out,
-	    "    $cpw_backend = 'poppassd';\n"
-	    "    $cpw_poppassd['server'] = '%s%s';\n",
-	    a->scheme, a->host);
-}
-
-static void
-print_aurora(FILE *out, const struct address *a)
-{
-	(void)fprintf(out,
-	    "    \"Host\": [\"%s%s\", \"string\"],\n"
-	    "    \"Port\": [%u, \"int\"]\n",
-	    a->scheme, a->host, a->port);
-}
-
+/* Lines of its configuration, cut where the host and the port go. */
 struct program {
 	const char *title; /* and where the lines belong */
-	void (*print)(FILE *out, const struct address *a);
+	const char *before_host;
+	const char *before_port;
+	const char *after_port; /* NULL: no port can be set, it is PORT */
 	int knows_unix; /* can it connect to a socket in the file system? */
 };
 
 static const struct program programs[] = {
-	{ "Roundcube, plugins/password/config.inc.php", print_roundcube, 1 },
-	{ "Horde, passwd/config/backends.local.php", print_horde, 1 },
+	{ "Roundcube, plugins/password/config.inc.php",
+	    "    $config['password_driver'] = 'poppassd';\n"
+	    "    $config['password_confirm_current'] = true;\n"
+	    "    $config['password_pop_host'] = '",
+	    "';\n    $config['password_pop_port'] = ", ";\n", 1 },
+	{ "Horde, passwd/config/backends.local.php",
+	    "    $backends['poppassd']['disabled'] = false;\n"
+	    "    $backends['poppassd']['params']['host'] = '",
+	    "';\n    $backends['poppassd']['params']['port'] = ", ";\n", 1 },
 	{ "SnappyMail, \"plugin\" in configs/plugin-change-password.json",
-	    print_snappymail, 0 },
-	{ "SquirrelMail, config/change_password_config.php", print_squirrelmail,
-	    0 },
+	    "    \"driver_poppassd_enabled\": true,\n"
+	    "    \"poppassd_host\": \"",
+	    "\",\n    \"poppassd_port\": ", "\n", 0 },
+	{ "SquirrelMail, config/change_password_config.php",
+	    "    $cpw_backend = 'poppassd';\n"
+	    "    $cpw_poppassd['server'] = '",
+	    "';\n", NULL, 0 },
 	{ "Aurora, settings/modules/"
 	  "MailChangePasswordPoppassdPlugin.config.json",
-	    print_aurora, 0 },
+	    "    \"Host\": [\"", "\", \"string\"],\n    \"Port\": [",
+	    ", \"int\"]\n", 0 },
 };
+
+static void
+print_lines(FILE *out, const struct program *p, const struct address *a)
+{
+	if (p->after_port == NULL && a->port != PORT) {
+		(void)fprintf(out, "    none: it can only use port %u\n", PORT);
+		return;
+	}
+	(void)fprintf(out, "%s%s%s%s", p->before_host, a->scheme, a->host,
+	    p->before_port);
+	if (p->after_port != NULL)
+		(void)fprintf(out, "%u%s", a->port, p->after_port);
+}
 
 /* What somebody will paste between quotes holds nothing that ends them. */
 static int
@@ -146,7 +121,7 @@ print_programs(FILE *out, const struct address *a)
 		if (a->is_unix && !programs[i].knows_unix)
 			continue;
 		(void)fprintf(out, "%s:\n", programs[i].title);
-		programs[i].print(out, a);
+		print_lines(out, &programs[i], a);
 	}
 }
 
