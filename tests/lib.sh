@@ -65,6 +65,32 @@ install_packages() {
 	[ $installed = yes ] || die "apt-get could not install:$missing"
 }
 
+# Puts the programs of the group unpack into build/tools.
+unpack_tools() {
+	tools=$top/build/tools
+	mkdir -p "$tools"
+	packages_of unpack | while read -r package file; do
+		[ ! -x "$tools/${file##*/}" ] || continue
+		say "unpacking: $package"
+		download "$package" </dev/null
+		dpkg-deb --fsys-tarfile "$tools/$package"_*.deb |
+			tar -x -O "./$file" >"$tools/new"
+		rm "$tools/$package"_*.deb
+		chmod 755 "$tools/new"
+		mv "$tools/new" "$tools/${file##*/}"
+	done
+}
+
+# Into build/tools; takes no root, unless apt has yet to learn what there is.
+download() {
+	for try in first second; do
+		(cd "$tools" && apt-get -qq -o APT::Sandbox::User=root \
+			download "$1" >/dev/null) && return 0
+		[ $try = second ] || as_root apt-get -qq update >/dev/null
+	done
+	die "apt-get could not download $1; is there a network?"
+}
+
 # Configures a preset and builds it. The compiler is the system's, whatever
 # else stands in PATH.
 build_preset() {

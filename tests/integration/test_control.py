@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 import time
 
 from prometheus_client.openmetrics import parser
@@ -23,6 +24,8 @@ from waiting import Fifo, in_parallel, wait_until
 OLD, NEW = "old-secret-0", "new-secret-1"
 USER = "virt.user"
 PAGE = os.path.join(os.path.dirname(__file__), "../../man/poppassd.8")
+#: tests/run puts it there.
+PROMTOOL = os.path.join(os.path.dirname(__file__), "../../build/tools/promtool")
 REFUSED, USAGE, UNAVAILABLE, NO_PERMISSION = 1, 64, 69, 77
 
 
@@ -148,6 +151,24 @@ class Told(Controlled):
         for name, n in self.counts().items():
             key = ("poppassd_events_total", ("event", name))
             self.assertEqual(found[key], n, name)
+
+    def test_openmetrics_as_prometheus_has_it(self):
+        """In its own format, which a counter's family enters with its
+        suffix, promtool has nothing to say of names, types and units."""
+        text, n = re.subn(
+            r"(?m)^(# (?:TYPE|HELP) poppassd_events) ",
+            r"\1_total ",
+            self.succeed("stats", "--openmetrics"),
+        )
+        self.assertEqual(n, 2)
+        done = subprocess.run(
+            (shutil.which("promtool") or PROMTOOL, "check", "metrics"),
+            input=text.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        self.assertEqual((done.returncode, done.stdout), (0, b""))
 
     def test_sessions(self):
         self.assertEqual(self.succeed("sessions"), "")
