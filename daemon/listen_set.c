@@ -45,8 +45,8 @@ advice_for(int error)
 	case EADDRNOTAVAIL:
 		return "; this machine does not have the address";
 	case EAFNOSUPPORT:
-		return "; without IPv6 use `listen 0.0.0.0:106`, and under "
-		       "systemd open it with poppassd.socket";
+		return "; under systemd poppassd.socket opens it (has that "
+		       "failed?), without IPv6 use `listen 0.0.0.0:106`";
 	case EBUSY:
 		return "; whether it serves IPv4 too changes only at a "
 		       "restart";

@@ -112,6 +112,21 @@ class Upgrade(OnMachine):
         )
         self.assert_serves(machine)
 
+    def test_a_line_of_the_administrator_has_the_port(self):
+        """The old package does not remove it. That is told, and what to do."""
+        machine = self.boot()
+        machine.run("sed", "-i", "s/^poppassd/127.0.0.1:&/", INETD)
+        machine.run("systemctl", "restart", "inetd")
+        done = debs.install(machine)
+        self.assertIn("has port 106 still", done.stderr)
+        self.assertIn(
+            "poppassd.socket opens it (has that failed?)", machine.journal()
+        )
+        machine.run("sed", "-i", "/poppassd/d", INETD)
+        machine.run("systemctl", "restart", "inetd")
+        machine.run("systemctl", "start", "poppassd")
+        self.assert_serves(machine)
+
     def test_local_changes_are_kept(self):
         machine = self.boot()
         machine.write(PAM, machine.read(PAM) + "# of this site\n")
@@ -128,7 +143,8 @@ class Fresh(OnMachine):
         before = self.files(machine)
         debs.install(machine)
         self.assert_serves(machine)
-        machine.run("dpkg", "--purge", "poppassd", "libpam-passwd-file")
+        done = machine.run("dpkg", "--purge", "poppassd", "libpam-passwd-file")
+        self.assertNotIn("can still be activated", done.stdout + done.stderr)
         self.assertEqual(self.listeners(machine), {})
         self.assertEqual(self.files(machine) - before, set())
         # The account stays: files may belong to it.
