@@ -2,6 +2,7 @@
  * The command line of poppassd. Runs with the caller's privilege until a role
  * is chosen: monitor, or, started by the monitor, net.
  */
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <errno.h>
 #include <getopt.h>
@@ -195,6 +196,15 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+/* What the monitor starts this program again as. */
+static const struct {
+	const char *name;
+	int (*run)(void);
+} roles[] = {
+	{ WORKER_NAME, net_main },
+	{ KEEPER_NAME, keeper_process_main },
+};
+
 int
 main(int argc, char *argv[])
 {
@@ -203,10 +213,13 @@ main(int argc, char *argv[])
 	int letter;
 
 	descriptors_fill_standard();
-	if (argc == 1 && strcmp(argv[0], WORKER_NAME) == 0)
-		return net_main();
-	if (argc == 1 && strcmp(argv[0], KEEPER_NAME) == 0)
-		return keeper_process_main();
+	for (size_t i = 0; i < sizeof(roles) / sizeof(*roles); i++) {
+		if (argc != 1 || strcmp(argv[0], roles[i].name) != 0)
+			continue;
+		/* For ps and ss, which would call it "exe". */
+		(void)prctl(PR_SET_NAME, roles[i].name);
+		return roles[i].run();
+	}
 	while ((letter = getopt_long(argc, argv, "c:", long_options, NULL)) !=
 	    -1) {
 		size_t i;

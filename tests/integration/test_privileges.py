@@ -124,6 +124,14 @@ class AsRoot(Net, harness.TestCase):
         self.assert_no_files(keeper)
         self.assertEqual(os.listdir(f"/proc/{keeper}/root/"), [])
 
+    def test_each_has_its_name(self):
+        """In ps, ss and top, too."""
+        for pid, name in (
+            (self.daemon.net_pid(), "poppassd: net"),
+            (self.daemon.keeper_pid(), "poppassd: keys"),
+        ):
+            self.assertEqual(processes.status(pid)["Name"], name)
+
     def test_net_has_an_empty_root(self):
         net = self.daemon.net_pid()
         self.assertEqual(os.listdir(f"/proc/{net}/root/"), [])

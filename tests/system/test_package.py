@@ -90,7 +90,7 @@ class OnMachine(harness.TestCase):
     def listeners(self, machine):
         """{address: program} of port 106."""
         text = machine.run("ss", "-Hltnp", "sport = 106").stdout
-        found = re.findall(r"(\S+):106 .*users:\(\((\"\w+\")", text)
+        found = re.findall(r"(\S+):106 .*users:\(\((\"[^\"]+\")", text)
         return {address: name.strip('"') for address, name in found}
 
 
