@@ -432,8 +432,7 @@ class Life(Service):
         folder = "/run/systemd/system/poppassd.socket.d"
         steps = (
             ("daemon-reload",),
-            ("stop", "poppassd.service"),
-            ("restart", "poppassd.socket"),
+            ("stop", "poppassd.socket", "poppassd.service"),
             ("start", "poppassd.service"),
         )
 
