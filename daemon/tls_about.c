@@ -16,11 +16,12 @@ add_name(struct tls_about *about, const char *name)
 {
 	static const char more[] = " ...";
 	const size_t len = strlen(about->names);
-	const size_t room = sizeof(about->names) - len - sizeof(more);
 
-	if (strlen(name) + 1 > room) {
-		if (strstr(about->names, more) == NULL)
-			(void)strcat(about->names, more);
+	if (strstr(about->names, more) != NULL)
+		return;
+	/* There is always room for the end. */
+	if (len + 1 + strlen(name) + sizeof(more) > sizeof(about->names)) {
+		(void)strcat(about->names, more);
 		return;
 	}
 	(void)sprintf(about->names + len, "%s%s", len > 0 ? " " : "", name);
@@ -31,16 +32,19 @@ add_alternative(struct tls_about *about, const GENERAL_NAME *name)
 {
 	const ASN1_STRING *s;
 	char text[256];
+	int len;
 
 	if (name->type != GEN_DNS && name->type != GEN_IPADD)
 		return;
 	s = name->type == GEN_DNS ? name->d.dNSName : name->d.iPAddress;
+	len = ASN1_STRING_length(s);
 	if (name->type == GEN_DNS)
-		(void)snprintf(text, sizeof(text), "%.*s",
-		    ASN1_STRING_length(s),
+		(void)snprintf(text, sizeof(text), "%.*s", len,
 		    (const char *)ASN1_STRING_get0_data(s));
-	else if (inet_ntop(ASN1_STRING_length(s) == 4 ? AF_INET : AF_INET6,
-		     ASN1_STRING_get0_data(s), text, sizeof(text)) == NULL)
+	else if ((len != sizeof(struct in_addr) &&
+		     len != sizeof(struct in6_addr)) ||
+	    inet_ntop(len == sizeof(struct in_addr) ? AF_INET : AF_INET6,
+		ASN1_STRING_get0_data(s), text, sizeof(text)) == NULL)
 		return;
 	add_name(about, text);
 }
