@@ -191,7 +191,9 @@ talk(struct connection *connection, struct change *c,
 		if (status != CHANGE_DONE)
 			return status;
 	}
-	/* The change counts already: nothing that QUIT meets undoes it. */
+	/* Whatever QUIT meets, and however long that takes. */
+	(void)printf("Password changed.\n");
+	(void)fflush(stdout);
 	if (connection_send(connection, quit, sizeof(quit) - 1, NULL) == 0)
 		(void)connection_receive(connection, line);
 	return CHANGE_DONE;
@@ -231,8 +233,6 @@ change_run(
 	}
 	if ((reads_stdin ? read_passwords(c) : ask_passwords(c)) == 0)
 		status = connect_and_talk(c, target, user);
-	if (status == CHANGE_DONE)
-		(void)printf("Password changed.\n");
 	if (status == CHANGE_UNKNOWN)
 		(void)complain("it is not known which password works now: try "
 			       "the new one, then the old one");

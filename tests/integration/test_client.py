@@ -237,6 +237,13 @@ class AgainstStrangers(harness.TestCase):
         wanted = f"USER {USER}", f"PASS {OLD}", f"NEWPASS {NEW}", "QUIT"
         self.assertEqual(heard, [f"{w}\r\n".encode() for w in wanted])
 
+    def test_success_is_told_before_quit_is_answered(self):
+        with Scripted(OK_REPLIES + [b"200 changed\r\n"]) as server:
+            status, text = server.talk("--verbose", "--timeout", "1")
+        self.assertEqual(status, CHANGED)
+        said = text.splitlines()
+        self.assertEqual(said[-2:], ["Password changed.", "C: QUIT"])
+
     def test_passwords_are_sent_verbatim(self):
         odd = b"  \t\"'\\%s%n$`\xfc\r "
         with Scripted(OK_REPLIES) as server:
