@@ -93,20 +93,34 @@ static const struct checked_call checked[] = {
 	{ SCMP_SYS(shutdown), { EQUALS(1, SHUT_WR) }, 1 },
 };
 
-/* What signing takes: seen are getpid, and receiving and sending below. The
- * others are as in net, and its end. */
-static const int keeper_allowed[] = { SCMP_SYS(brk), SCMP_SYS(clock_gettime),
-	SCMP_SYS(exit_group), SCMP_SYS(getpid), SCMP_SYS(getrandom),
-	SCMP_SYS(mremap), SCMP_SYS(munmap), SCMP_SYS(time) };
+/* What signing takes, compared in the same way. */
+static const int keeper_allowed[] = {
+	SCMP_SYS(getpid), /* OpenSSL: has it been forked? */
+};
+
+static const int keeper_allowed_unseen[] = {
+	SCMP_SYS(brk),           /* the allocator, if a signature takes more */
+	SCMP_SYS(clock_gettime), /* where the vDSO cannot read the clock */
+	SCMP_SYS(exit_group),    /* if the monitor does not end it first */
+	SCMP_SYS(getrandom),     /* OpenSSL seeds itself anew after an hour */
+	SCMP_SYS(mremap),        /* the allocator's large blocks */
+	SCMP_SYS(munmap),        /* the same, given back */
+	SCMP_SYS(time),          /* as clock_gettime, by OpenSSL */
+};
 
 static const struct checked_call keeper_checked[] = {
+	{ SCMP_SYS(recvmsg), { EQUALS(2, MSG_TRUNC | MSG_CMSG_CLOEXEC) }, 1 },
+	{ SCMP_SYS(sendmsg), { EQUALS(2, MSG_NOSIGNAL) }, 1 },
+};
+
+static const struct checked_call keeper_checked_unseen[] = {
+	/* OpenSSL's set-ups that are done once wake who waits for them. */
 	{ SCMP_SYS(futex), { MASKED(1, FUTEX_COMMAND, FUTEX_WAKE) }, 1 },
+	/* the allocator's large blocks */
 	{ SCMP_SYS(mmap),
 	    { MASKED(2, PROT_EXEC, 0),
 		MASKED(3, MAP_ANONYMOUS, MAP_ANONYMOUS) },
 	    2 },
-	{ SCMP_SYS(recvmsg), { EQUALS(2, MSG_TRUNC | MSG_CMSG_CLOEXEC) }, 1 },
-	{ SCMP_SYS(sendmsg), { EQUALS(2, MSG_NOSIGNAL) }, 1 },
 };
 
 #ifdef POPPASSD_SANITIZE
@@ -232,7 +246,11 @@ filter_keeper(void)
 
 	load_rules(filter,
 	    allow_all(filter, keeper_allowed, N_OF(keeper_allowed)) |
+		allow_all(filter, keeper_allowed_unseen,
+		    N_OF(keeper_allowed_unseen)) |
 		allow_checked(filter, keeper_checked, N_OF(keeper_checked)) |
+		allow_checked(filter, keeper_checked_unseen,
+		    N_OF(keeper_checked_unseen)) |
 		allow_sanitizer(filter));
 }
 

@@ -1,11 +1,13 @@
-"""Net's filter of system calls against what strace sees it use: nothing is
-missing, and nothing is allowed without need."""
+"""The filters of system calls of net and the keeper against what strace sees
+them use: nothing is missing, and nothing is allowed without need."""
 
+import itertools
 import os
 import re
 import ssl
 import subprocess
 import unittest
+from typing import NamedTuple
 
 import accounts
 import certificates
@@ -14,31 +16,55 @@ from accounts import Matrix
 from client import CHANGED, WRONG, Client, change, context
 from waiting import in_parallel
 
+
+class Filter(NamedTuple):
+    """The tables of the source that make up a filter, and how long it may
+    be."""
+
+    seen: tuple
+    unseen: tuple
+    maybe_unseen: frozenset
+    limit: int
+
+
 OLD = "old-secret-0"
 NEW = "new-secret-1"
 USERS = {f"virt.user{n}": OLD for n in range(32)}
-LIMIT = 25
 SOURCE = os.path.join(
     os.path.dirname(__file__), "..", "..", "daemon", "filter.c"
 )
-#: for the allocator's large blocks, which a short run may not see
-MAYBE_UNSEEN = {"mmap"}
+NET = Filter(
+    seen=("allowed", "checked"),
+    unseen=("allowed_unseen",),
+    # for the allocator's large blocks, which a short run may not see
+    maybe_unseen=frozenset({"mmap"}),
+    limit=25,
+)
+KEEPER = Filter(
+    seen=("keeper_allowed", "keeper_checked"),
+    unseen=("keeper_allowed_unseen", "keeper_checked_unseen"),
+    maybe_unseen=frozenset(),
+    limit=12,
+)
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+KINDS = ("ECDSA", "RSA")
 
 
-def table(name):
-    """The lines of a table of the source that name a call, for this kind of
-    machine."""
+def calls_of(tables):
+    """The calls that these tables of the source name, for this kind of
+    machine, each with the comment behind or above it."""
     with open(SOURCE, encoding="ascii") as file:
-        text = file.read()
-    start = text.index(f" {name}[] = {{")
-    text = text[start : text.index("\n};", start)]
-    text = re.sub(r"#else.*?#endif", "", text, flags=re.S)
-    return re.findall(r"SCMP_SYS\((\w+)\)(.*)", text)
-
-
-def names(lines):
-    return {name for name, _ in lines}
+        source = file.read()
+    calls = {}
+    for name in tables:
+        start = source.index(f" {name}[] = {{")
+        text = source[start : source.index("\n};", start)]
+        text = re.sub(r"#else.*?#endif", "", text, flags=re.S)
+        for above, call, behind in re.findall(
+            r"(/\*.*\*/)?\n\t(?:\{ )?SCMP_SYS\((\w+)\)(.*)", text
+        ):
+            calls[call] = above or "".join(re.findall(r"/\*.*\*/", behind))
+    return calls
 
 
 class Strace:
@@ -72,11 +98,12 @@ class Strace:
     harness.is_sanitized(), "the sanitizers' runtime makes calls of its own"
 )
 class Syscalls(harness.TestCase):
-    def test_list_is_what_net_uses(self):
+    def test_lists_are_what_is_used(self):
         daemon = harness.Daemon(
             Matrix(USERS),
             options="client-cert=optional",
             directives=["fail-delay 100ms", "command-timeout 2s"],
+            pairs=[certificates.make(kind=kind.lower()) for kind in KINDS],
         )
         self.addCleanup(daemon.remove)
         self.addCleanup(daemon.stop_if_running)
@@ -89,13 +116,18 @@ class Syscalls(harness.TestCase):
         ]
         daemon.write_config()
         daemon.start()
-        strace = Strace(daemon.net_pid(), daemon.path("strace"))
-        self.addCleanup(strace.wait)
+        traces = {
+            NET: Strace(daemon.net_pid(), daemon.path("net.strace")),
+            KEEPER: Strace(daemon.keeper_pid(), daemon.path("keeper.strace")),
+        }
+        for strace in traces.values():
+            self.addCleanup(strace.wait)
         self.use(daemon)
-        daemon.signal(harness.signal.SIGHUP)
-        daemon.log.wait_for(r"event=reload_ok\b")
-        strace.wait()
-        self.compare(strace.calls())
+        daemon.reload()
+        for which, strace in traces.items():
+            strace.wait()
+            with self.subTest(tables=which.seen):
+                self.compare(which, strace.calls())
 
     def use(self, daemon):
         """Every way in, every way out, and many at once."""
@@ -112,8 +144,9 @@ class Syscalls(harness.TestCase):
             reply, _ = change(port, "virt.user0", "wrong-secret", NEW, mode)
             self.assertEqual(reply, WRONG)
         shown = certificates.issue(certificates.authority(), "/CN=webmail")
-        for version in VERSIONS:
+        for version, kind in itertools.product(VERSIONS, KINDS):
             tls = context(version=version)
+            tls.set_ciphers(f"ECDHE-{kind}-AES128-GCM-SHA256")
             tls.load_cert_chain(shown.path, shown.key)
             with Client(daemon.port(), "implicit", tls=tls) as client:
                 client.say(b"QUIT", b"200 Bye.")
@@ -148,26 +181,23 @@ class Syscalls(harness.TestCase):
         with Client(daemon.port(), "implicit") as client:
             client.expect_match(rb"500 Timed out\.\r\n")
 
-    def compare(self, used):
-        seen = names(table("allowed")) | names(table("checked"))
-        unseen = table("allowed_unseen")
-        listed = seen | names(unseen)
+    def compare(self, which, used):
+        seen, unseen = calls_of(which.seen), calls_of(which.unseen)
+        listed = seen.keys() | unseen.keys()
         print(
             f"{len(used)} calls used, {len(listed)} listed: "
             + " ".join(sorted(listed)),
             flush=True,
         )
-        self.assertLessEqual(len(listed), LIMIT)
+        self.assertLessEqual(len(listed), which.limit)
         self.assertEqual(used - listed, set(), "used and not listed")
         self.assertEqual(
-            seen - used - MAYBE_UNSEEN,
+            seen.keys() - used - which.maybe_unseen,
             set(),
             "listed, and nothing uses them",
         )
-        for name, rest in unseen:
-            self.assertRegex(
-                rest, r",\s+/\* .+ \*/", f"{name}: why is it there?"
-            )
+        for name, why in unseen.items():
+            self.assertTrue(why, f"{name}: why is it there?")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 /*
- * The keeper of the keys in a process of its own, and OpenSSL here, which signs
- * through it: handshakes with every kind of key, and what the keeper refuses.
+ * The keeper of the keys in a process of its own, behind its filter of system
+ * calls, and OpenSSL here, which signs through it: handshakes with every kind
+ * of key, and what the keeper refuses.
  */
 #include "daemon/keeper.h"
 
@@ -9,12 +10,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/ssl.h>
 
 #include "common/wire.h"
+#include "daemon/filter.h"
 #include "daemon/remote_key.h"
 #include "tests/unit/self_signed.h"
 #include "tests/unit/suite.h"
@@ -46,6 +50,25 @@ add_key(struct keeper *k, EVP_PKEY *key)
 	(void)BIO_free(bio);
 }
 
+/* As if an hour had passed between any two signatures, after which OpenSSL asks
+ * the kernel for a new seed: under the filter too. */
+static void
+seed_anew_each_time(void)
+{
+	EVP_RAND_CTX *generators[] = { RAND_get0_primary(NULL),
+		RAND_get0_public(NULL), RAND_get0_private(NULL) };
+	unsigned once = 1;
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_uint(
+		    OSSL_DRBG_PARAM_RESEED_REQUESTS, &once),
+		OSSL_PARAM_construct_end(),
+	};
+
+	for (size_t i = 0; i < N_OF(generators); i++)
+		ck_assert_int_eq(
+		    EVP_RAND_CTX_set_params(generators[i], params), 1);
+}
+
 static void
 setup(void)
 {
@@ -59,6 +82,9 @@ setup(void)
 	ck_assert_int_ne(keeper.pid, -1);
 	if (keeper.pid == 0) {
 		(void)close(fd[0]);
+		keeper_warm_up(k);
+		seed_anew_each_time();
+		filter_keeper();
 		_exit(keeper_serve(k, fd[1]) == 0 ? 0 : 1);
 	}
 	(void)close(fd[1]);
