@@ -59,11 +59,17 @@ gate_report_refusal(struct gate *g, const struct helper *helper)
 		log_event(LOG_LEVEL_NOTICE, "throttled", &subject);
 }
 
-int
-gate_user_is_clean(struct gate *g, const struct helper *helper)
+enum gate_rank
+gate_rank(struct gate *g, const struct helper *helper)
 {
-	return user_throttle_is_clean(
-	    g->users, helper_user(helper), clock_now_ms());
+	const char *user = helper_user(helper);
+
+	if (user_throttle_is_known(
+		g->users, user, helper_origin(helper)->address))
+		return GATE_RANK_KNOWN;
+	return user_throttle_is_clean(g->users, user, clock_now_ms())
+	    ? GATE_RANK_CLEAN
+	    : GATE_RANK_FAILED;
 }
 
 uint64_t

@@ -25,8 +25,18 @@ int gate_lets_try(struct gate *gate, const struct helper *helper);
 /* One that may not: a line for the log, if none was written just now. */
 void gate_report_refusal(struct gate *gate, const struct helper *helper);
 
-/* Has the user failures that count? */
-int gate_user_is_clean(struct gate *gate, const struct helper *helper);
+/*
+ * Who goes first where not all can go at once. Names without failures can be
+ * made up, as many as are wanted; a right password cannot.
+ */
+enum gate_rank {
+	GATE_RANK_KNOWN,  /* the password was right, from this network */
+	GATE_RANK_CLEAN,  /* no failure of the user counts */
+	GATE_RANK_FAILED, /* one does */
+	GATE_N_RANKS
+};
+
+enum gate_rank gate_rank(struct gate *gate, const struct helper *helper);
 
 /* How long the next attempt of anybody has to wait; 0 if it may begin. */
 uint64_t gate_wait_ms(const struct gate *gate);

@@ -21,7 +21,7 @@ struct place {
 	struct helper_pool *pool;
 	struct helper *helper;
 	char name[WIRE_USER_SIZE]; /* of user_throttle_name() */
-	int is_clean;              /* the user had no failures */
+	enum gate_rank rank;       /* when it came */
 	struct event *patience;    /* while waiting */
 };
 
@@ -175,7 +175,7 @@ on_helper_patience(evutil_socket_t fd, short what, void *context)
 	turn_away(p);
 }
 
-/* The last to come of those with failures gives way to a user without. */
+/* The last to come of the last in rank gives way to one that goes before it. */
 static void
 make_room_to_wait(struct helper_pool *pool, const struct place *newcomer)
 {
@@ -183,7 +183,8 @@ make_room_to_wait(struct helper_pool *pool, const struct place *newcomer)
 
 	TAILQ_FOREACH(p, &pool->waiting, entry)
 	{
-		if (newcomer->is_clean && !p->is_clean)
+		if (p->rank > newcomer->rank &&
+		    (last == NULL || p->rank >= last->rank))
 			last = p;
 	}
 	if (last == NULL)
@@ -257,20 +258,19 @@ helper_pool_admit(struct helper_pool *pool, struct worker *worker,
 	p->pool = pool;
 	p->helper = helper;
 	user_throttle_name(p->name, request->user);
-	p->is_clean = gate_user_is_clean(pool->gate, helper);
+	p->rank = gate_rank(pool->gate, helper);
 	admit(p);
 }
 
 static void
-run_waiting(struct helper_pool *pool, int is_clean)
+run_waiting(struct helper_pool *pool, enum gate_rank rank)
 {
 	struct place *p = TAILQ_FIRST(&pool->waiting);
 
 	while (p != NULL && has_room(pool)) {
 		struct place *next = TAILQ_NEXT(p, entry);
 
-		if (p->is_clean == is_clean &&
-		    find_by_name(pool, p->name) == NULL) {
+		if (p->rank == rank && find_by_name(pool, p->name) == NULL) {
 			stop_waiting(p);
 			admit(p);
 		}
@@ -281,8 +281,8 @@ run_waiting(struct helper_pool *pool, int is_clean)
 static void
 run_all_waiting(struct helper_pool *pool)
 {
-	run_waiting(pool, 1);
-	run_waiting(pool, 0);
+	for (int rank = 0; rank < GATE_N_RANKS; rank++)
+		run_waiting(pool, (enum gate_rank)rank);
 	set_pace_timer(pool);
 }
 

@@ -28,8 +28,8 @@ void helper_pool_configure(
  * or answers ADMISSION_THROTTLED, if the user's failures do not let another
  * attempt be checked now; or lets it wait while max-helpers are running, this
  * user has one, or passwords are found wrong too fast over all users. Who waits
- * for change-timeout is answered ADMISSION_BUSY. Users without failures come
- * first. What is known of failures lives as long as the pool. Never blocks.
+ * for change-timeout is answered ADMISSION_BUSY. Who goes first: gate_rank().
+ * What is known of failures lives as long as the pool. Never blocks.
  */
 void helper_pool_admit(struct helper_pool *pool, struct worker *worker,
     const struct ctl_admit_request *request);

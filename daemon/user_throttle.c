@@ -96,18 +96,25 @@ find_user(struct user_throttle *t, const char *user)
 	return keyed_table_find(t->users, name, sizeof(name));
 }
 
+static void
+set_rival_key(struct rival_key *key, const char *user, const char *address)
+{
+	struct client_keys keys;
+
+	memset(key, 0, sizeof(*key));
+	user_throttle_name(key->user, user);
+	if (client_keys_of(address, &keys))
+		key->network = keys.one;
+}
+
 static struct rival_entry *
 get_rival(struct user_throttle *t, const char *user, const char *address,
     uint64_t now_ms)
 {
-	struct client_keys keys;
 	struct rival_key key;
 	struct rival_entry *r;
 
-	memset(&key, 0, sizeof(key));
-	user_throttle_name(key.user, user);
-	if (client_keys_of(address, &keys))
-		key.network = keys.one;
+	set_rival_key(&key, user, address);
 	r = keyed_table_get(t->rivals, &key, sizeof(key), now_ms);
 	if (r->head.touched_ms == 0)
 		r->asked = ASKED_BY_STRANGER;
@@ -167,6 +174,18 @@ user_throttle_is_clean(
 
 	return u == NULL ||
 	    throttle_failures(&u->failures, &t->limit, now_ms) == 0;
+}
+
+int
+user_throttle_is_known(
+    struct user_throttle *t, const char *user, const char *address)
+{
+	const struct rival_entry *r;
+	struct rival_key key;
+
+	set_rival_key(&key, user, address);
+	r = keyed_table_find(t->rivals, &key, sizeof(key));
+	return r != NULL && r->asked == 0;
 }
 
 unsigned

@@ -55,6 +55,11 @@ int user_throttle_may_try(struct user_throttle *throttle, const char *user,
 int user_throttle_is_clean(
     struct user_throttle *throttle, const char *user, uint64_t now_ms);
 
+/* Was the password right when it was last checked for this network, and has
+ * nobody from there asked in a delay since then? */
+int user_throttle_is_known(
+    struct user_throttle *throttle, const char *user, const char *address);
+
 /* A check has failed. Returns the milliseconds of the delay that this begins,
  * or 0. */
 unsigned user_throttle_failed(

@@ -3,16 +3,19 @@ the user, and nobody is locked out."""
 
 import contextlib
 import glob
+import itertools
 import os
+import re
 import shutil
 import signal
 import tempfile
 import threading
 import time
+import unittest
 
 import harness
 from accounts import Matrix
-from client import ASK_NEW, WRONG, Client, log_in
+from client import ASK_NEW, ASK_OLD, WRONG, Client, log_in
 from waiting import wait_until
 
 OLD = "old-secret-0"
@@ -22,6 +25,7 @@ FAIL_DELAY_SEC = 0.5
 CLOCK_SEC = 0.002  # the daemon's clock has whole milliseconds
 #: longer than any delay, and than what a busy machine adds to it
 PATIENCE_SEC = 120
+N_GUESSERS = 150
 
 
 class Throttle(harness.TestCase):
@@ -124,7 +128,7 @@ class Throttle(harness.TestCase):
         self.assert_gets_in(daemon, NAMES[0])
 
     def test_limit_of_a_user_holds_across_addresses(self):
-        daemon = self.serve("user-failures 3 10m", "client-failures 2 10m")
+        daemon = self.serve("user-failures 3 10m")
         for n in range(3):
             self.guess_wrong(daemon, NAMES[0], source=f"127.0.0.{n + 2}")
         self.assert_unchecked(daemon, NAMES[0], source="127.0.0.9")
@@ -192,6 +196,116 @@ class Throttle(harness.TestCase):
             f" {sum(has_asked.values())} guesses, {self.n_checks()} checked",
             flush=True,
         )
+
+    # --- over all ---
+
+    def test_made_up_names_do_not_keep_an_owner_out(self):
+        """Each guess is of a new name and from a new address, so that only
+        what holds over all users slows it down. Whose password was right from
+        here before goes first, by the order of the log."""
+        daemon = self.serve_guessers()
+        self.log_in_once(daemon, NAMES[0], OLD, "192.0.2.1")
+        with self.guessers(daemon):
+            wait_until(
+                lambda: self.n_waiting(daemon) > N_GUESSERS // 2,
+                "many wait for a helper",
+                PATIENCE_SEC,
+            )
+            with self.connect(daemon, "192.0.2.1") as owner:
+                owner.socket.settimeout(PATIENCE_SEC)
+                owner.say(b"USER " + NAMES[0].encode(), ASK_OLD[:-2])
+                waiting = self.n_waiting(daemon)
+                before = self.n_failed(daemon)
+                owner.send(b"PASS " + OLD.encode() + b"\r\n")
+                owner.expect(ASK_NEW)
+                passed = self.n_failed(daemon) - before
+        print(f"{waiting} waited, {passed} went before the owner", flush=True)
+        self.assertLess(passed, waiting // 2)
+
+    @unittest.skipIf(
+        harness.is_sanitized(), "too slow to fail faster than the pace"
+    )
+    def test_failures_over_all_users_have_a_pace(self):
+        """Six hundred, and ten a second from then on, whoever fails from
+        wherever."""
+        daemon = self.serve_guessers()
+        start = time.monotonic()
+
+        def n_above():
+            n_failed = self.n_failed(daemon)
+            return n_failed - 600 - 10 * (time.monotonic() - start)
+
+        with self.guessers(daemon):
+            try:
+                wait_until(lambda: n_above() > -10, "the pace", 60)
+            except AssertionError:
+                self.skipTest("too slow a machine to be slowed down")
+            n_failed = self.n_failed(daemon)
+            wait_until(
+                lambda: self.n_failed(daemon) >= n_failed + 50,
+                "it goes on",
+                PATIENCE_SEC,
+            )
+            self.assertLessEqual(n_above(), 1)
+            print(
+                f"{self.n_failed(daemon)} failures in"
+                f" {time.monotonic() - start:.1f} s",
+                flush=True,
+            )
+
+    def serve_guessers(self):
+        daemon = harness.Daemon(
+            Matrix(dict.fromkeys(NAMES, OLD)),
+            listens=("implicit",),
+            options="proxy=yes",
+            directives=(
+                "proxy-trust 127.0.0.1",
+                "fail-delay 0s",
+                "max-helpers 4",
+                "change-timeout 60s",  # all have the patience to wait
+            ),
+        )
+        self.addCleanup(daemon.remove)
+        self.addCleanup(daemon.stop_if_running)
+        return daemon.start()
+
+    @contextlib.contextmanager
+    def guessers(self, daemon):
+        """They end with the daemon."""
+        numbers = itertools.count()
+        is_over = threading.Event()
+
+        def guess():
+            while not is_over.is_set():
+                n = next(numbers)
+                with contextlib.suppress(OSError, AssertionError):
+                    self.log_in_once(
+                        daemon, f"none.{n}", BAD, f"10.0.{n >> 8}.{n & 255}"
+                    )
+
+        threads = [threading.Thread(target=guess) for _ in range(N_GUESSERS)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            daemon.stop()
+            for thread in threads:
+                thread.join()
+
+    def log_in_once(self, daemon, name, password, source):
+        with self.connect(daemon, source) as client:
+            client.socket.settimeout(PATIENCE_SEC)
+            if log_in(client, name, password) == ASK_NEW:
+                client.say(b"QUIT", b"200 Bye.")
+
+    def n_waiting(self, daemon):
+        _, text = daemon.ask("status")
+        return int(re.search(r"helpers: \d+ running, (\d+) waiting", text)[1])
+
+    def n_failed(self, daemon):
+        return len(daemon.log.find(r"event=auth_failed\b"))
 
     # --- by address ---
 

@@ -339,7 +339,7 @@ START_TEST(test_gate_slows_down_over_all_users)
 		ck_assert_int_lt(i, 700);
 		(void)snprintf(request.user, sizeof(request.user), "user%d", i);
 		helper = helper_new(NULL, NULL, &request);
-		ck_assert_int_eq(gate_user_is_clean(gate, helper), 1);
+		ck_assert_int_eq(gate_rank(gate, helper), GATE_RANK_CLEAN);
 		ck_assert_int_eq(gate_lets_try(gate, helper), 1);
 		/* What was no guess costs nothing. */
 		gate_begin(gate);
@@ -348,11 +348,56 @@ START_TEST(test_gate_slows_down_over_all_users)
 		gate_learn(gate, helper, OUTCOME_TEMPORARY);
 		gate_begin(gate);
 		gate_learn(gate, helper, OUTCOME_POLICY_REFUSED);
-		ck_assert_int_eq(gate_user_is_clean(gate, helper), 0);
 		helper_free(helper);
 	}
 	ck_assert_uint_le(gate_wait_ms(gate), PACE_MS);
 	gate_free(gate);
+}
+END_TEST
+
+static enum gate_rank
+rank_from(struct gate *gate, const char *address)
+{
+	struct ctl_admit_request request = { .user = "bob" };
+	struct helper *helper;
+	enum gate_rank rank;
+
+	wire_string_set(
+	    request.origin.address, sizeof(request.origin.address), address);
+	helper = helper_new(NULL, NULL, &request);
+	rank = gate_rank(gate, helper);
+	helper_free(helper);
+	return rank;
+}
+
+/* A failure puts a user last, but not the network that knew the password; one
+ * that asks out of turn is as any other. */
+START_TEST(test_gate_ranks)
+{
+	struct ctl_admit_request request = { .user = "bob",
+		.origin.address = "192.0.2.1" };
+	struct helper *helper = helper_new(NULL, NULL, &request);
+	struct gate *gate = gate_new();
+
+	gate_configure(gate, config);
+	ck_assert_int_eq(rank_from(gate, "192.0.2.1"), GATE_RANK_CLEAN);
+	gate_begin(gate);
+	gate_learn(gate, helper, OUTCOME_AUTH_FAILED);
+	ck_assert_int_eq(rank_from(gate, "192.0.2.1"), GATE_RANK_FAILED);
+	gate_begin(gate);
+	gate_learn(gate, helper, OUTCOME_AUTHENTICATED);
+	ck_assert_int_eq(rank_from(gate, "192.0.2.1"), GATE_RANK_KNOWN);
+	ck_assert_int_eq(rank_from(gate, "192.0.2.2"), GATE_RANK_FAILED);
+	for (unsigned i = 1; i < config->user_failures.n; i++) {
+		ck_assert_int_eq(gate_lets_try(gate, helper), 1);
+		gate_begin(gate);
+		gate_learn(gate, helper, OUTCOME_AUTH_FAILED);
+	}
+	ck_assert_int_eq(rank_from(gate, "192.0.2.1"), GATE_RANK_KNOWN);
+	ck_assert_int_eq(gate_lets_try(gate, helper), 0);
+	ck_assert_int_eq(rank_from(gate, "192.0.2.1"), GATE_RANK_FAILED);
+	gate_free(gate);
+	helper_free(helper);
 }
 END_TEST
 
@@ -380,5 +425,6 @@ main(void)
 	tcase_add_test(tcase, test_lots_are_drawn_from_half_on);
 	tcase_add_test(tcase, test_newcomer_does_not_give_way_to_itself);
 	tcase_add_test(tcase, test_gate_slows_down_over_all_users);
+	tcase_add_test(tcase, test_gate_ranks);
 	return suite_run("clients", tcase);
 }
