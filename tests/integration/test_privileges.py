@@ -57,6 +57,8 @@ class Net:
         self.assert_filters(status, 2)
         for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
             self.assertEqual(status[name], NONE, name)
+        owner = os.stat(f"/proc/{net}/status").st_uid
+        self.assertEqual(owner, 0, "can be dumped and traced by its user")
         with open(f"/proc/{net}/limits", encoding="ascii") as file:
             limits = {line[:25].strip(): line[25:].split() for line in file}
         for name in ("Max processes", "Max file size", "Max core file size"):
@@ -72,6 +74,12 @@ class Net:
             )
 
 
+class InGroups(harness.Daemon):
+    """Started with groups that nobody is to inherit."""
+
+    popen_options = {"extra_groups": (0, 4)}
+
+
 @accounts.needs_private_etc
 class AsRoot(Net, harness.TestCase):
     @classmethod
@@ -85,7 +93,10 @@ class AsRoot(Net, harness.TestCase):
             1,
         )
         cls.backend = Unix({"alice": OLD}, service)
-        cls.daemon = cls.start_daemon(cls.backend)
+        cls.daemon = InGroups(cls.backend)
+        cls.addClassCleanup(cls.daemon.remove)
+        cls.addClassCleanup(cls.daemon.stop_if_running)
+        cls.daemon.start()
         accounts.run("groupadd", "staffers")
         accounts.run("usermod", "-a", "-G", "staffers", "alice")
 

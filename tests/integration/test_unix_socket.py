@@ -302,10 +302,12 @@ class Access(Local):
             strace.wait(harness.STOP_SEC)
             log.wait_end(5)
         with open(trace, encoding="ascii", errors="replace") as file:
-            calls = re.findall(r"(?m)^\d+ +(\w+)\((\d+)", file.read())
+            text = file.read()
+        calls = re.findall(r"(?m)^\d+ +(\w+)\((\d+)", text)
         names = [name for name, _ in calls]
         until = names.index("listen") + 1
         self.assertEqual(names[:2], ["fchmod", "bind"], calls)
+        self.assertRegex(text, rf"^\d+ +fchmod\({calls[0][1]}, 0600\) += 0\n")
         self.assertIn("fchownat", names[2:until], calls)
         self.assertEqual(
             {fd for name, fd in calls[:until] if name != "fchownat"},

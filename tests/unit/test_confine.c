@@ -1,5 +1,5 @@
-/* The sandbox of net, from inside: what is left to a process that has been
- * broken into, and that what it needs is among it. */
+/* The sandboxes of net and of the keeper, from inside: what is left to a
+ * process that has been broken into, and that what it needs is among it. */
 #include "daemon/confine.h"
 
 #include <sys/mman.h>
@@ -10,9 +10,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/landlock.h"
 #include "tests/unit/suite.h"
 
 #define IS_ALLOWED 7 /* exit status of a child that came that far */
@@ -67,9 +69,6 @@ static const struct call forbidden[] = {
  * space, as on many virtual machines. */
 static const struct call allowed[] = {
 	{ "clock_gettime", SYS_clock_gettime, { CLOCK_MONOTONIC }, 0 },
-#ifdef SYS_gettimeofday
-	{ "gettimeofday", SYS_gettimeofday, { 0 }, 0 },
-#endif
 #ifdef SYS_time
 	{ "time", SYS_time, { 0 }, 0 },
 #endif
@@ -80,9 +79,28 @@ static const struct call allowed[] = {
 	    0 },
 };
 
-/* The wait status of a child that confines itself and then makes the call. */
+/* The keeper talks to net alone. */
+static const struct call allowed_to_net[] = {
+#ifdef SYS_gettimeofday
+	{ "gettimeofday", SYS_gettimeofday, { 0 }, 0 },
+#endif
+	{ "accept4", SYS_accept4, { 0 }, 0 },
+	{ "close", SYS_close, { 1000 }, 0 },
+	{ "epoll_ctl", SYS_epoll_ctl, { 0 }, 0 },
+	{ "read", SYS_read, { 0 }, 0 },
+	{ "write", SYS_write, { 0 }, 0 },
+};
+
+static void
+become_net(const struct config *config)
+{
+	confine_net(config, 64);
+}
+
+/* The wait status of a child that confines itself and then makes the call, if
+ * any. */
 static int
-status_of(const struct call *c)
+status_of(void (*confine)(const struct config *config), const struct call *c)
 {
 	struct config config;
 	int status = 0;
@@ -92,37 +110,112 @@ status_of(const struct call *c)
 	if (pid == 0) {
 		memset(&config, 0, sizeof(config));
 		config.user = network_user;
-		confine_net(&config, 64);
-		(void)syscall(c->number, c->arguments[0], c->arguments[1],
-		    c->arguments[2], c->arguments[3], -1, 0);
+		confine(&config);
+		if (c != NULL)
+			(void)syscall(c->number, c->arguments[0],
+			    c->arguments[1], c->arguments[2], c->arguments[3],
+			    -1, 0);
 		_exit(IS_ALLOWED);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	return status;
 }
 
-START_TEST(test_net_is_killed_for_what_it_never_does)
+static void
+assert_dies(void (*confine)(const struct config *config), const struct call *c)
 {
-	const struct call *c = &forbidden[_i];
 	int status;
 
 #ifdef POPPASSD_SANITIZE
 	if (c->sanitizer_has_it)
 		return;
 #endif
-	status = status_of(c);
+	status = status_of(confine, c);
 	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
 	    "%s: wait status %#x", c->name, (unsigned)status);
 }
-END_TEST
 
-START_TEST(test_net_may_do_what_it_needs)
+static void
+assert_may(void (*confine)(const struct config *config), const struct call *c)
 {
-	const struct call *c = &allowed[_i];
-	int status = status_of(c);
+	int status = status_of(confine, c);
 
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == IS_ALLOWED,
 	    "%s: wait status %#x", c->name, (unsigned)status);
+}
+
+START_TEST(test_both_are_killed_for_what_they_never_do)
+{
+	assert_dies(become_net, &forbidden[_i]);
+	assert_dies(confine_keeper, &forbidden[_i]);
+}
+END_TEST
+
+START_TEST(test_both_may_do_what_they_need)
+{
+	assert_may(become_net, &allowed[_i]);
+	assert_may(confine_keeper, &allowed[_i]);
+}
+END_TEST
+
+START_TEST(test_keeper_may_less_than_net)
+{
+	assert_may(become_net, &allowed_to_net[_i]);
+	assert_dies(confine_keeper, &allowed_to_net[_i]);
+}
+END_TEST
+
+static int ends_at_landlock;
+
+int __wrap_landlock_restrict(void);
+int __real_landlock_restrict(void);
+
+int
+__wrap_landlock_restrict(void)
+{
+	if (ends_at_landlock)
+		_exit(EX_OK);
+	return __real_landlock_restrict();
+}
+
+/* What it does where the kernel has it: test_sandbox. */
+START_TEST(test_landlock_is_asked_for)
+{
+	int status;
+
+	ends_at_landlock = 1;
+	status = status_of(become_net, NULL);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == EX_OK);
+}
+END_TEST
+
+static int n_lies;
+
+int __wrap_setresuid(uid_t ruid, uid_t euid, uid_t suid);
+int __real_setresuid(uid_t ruid, uid_t euid, uid_t suid);
+
+int
+__wrap_setresuid(uid_t ruid, uid_t euid, uid_t suid)
+{
+	return n_lies-- > 0 ? 0 : __real_setresuid(ruid, euid, suid);
+}
+
+/* A change of user that was none is seen, though the call said that it was.
+ * (LeakSanitizer has a status of its own for who ends there.) */
+START_TEST(test_root_that_is_left_is_seen)
+{
+	int status;
+
+	if (geteuid() != 0)
+		return;
+	n_lies = 1;
+	status = status_of(become_net, NULL);
+	ck_assert(WIFEXITED(status));
+#ifdef POPPASSD_SANITIZE
+	ck_assert_int_ne(WEXITSTATUS(status), IS_ALLOWED);
+#else
+	ck_assert_int_eq(WEXITSTATUS(status), EX_SOFTWARE);
+#endif
 }
 END_TEST
 
@@ -131,9 +224,13 @@ main(void)
 {
 	TCase *tcase = tcase_create("confine");
 
-	tcase_add_loop_test(tcase, test_net_is_killed_for_what_it_never_does, 0,
-	    N_OF(forbidden));
+	tcase_add_loop_test(tcase, test_both_are_killed_for_what_they_never_do,
+	    0, N_OF(forbidden));
 	tcase_add_loop_test(
-	    tcase, test_net_may_do_what_it_needs, 0, N_OF(allowed));
+	    tcase, test_both_may_do_what_they_need, 0, N_OF(allowed));
+	tcase_add_loop_test(
+	    tcase, test_keeper_may_less_than_net, 0, N_OF(allowed_to_net));
+	tcase_add_test(tcase, test_landlock_is_asked_for);
+	tcase_add_test(tcase, test_root_that_is_left_is_seen);
 	return suite_run("confine", tcase);
 }
