@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <crypt.h>
 #include <security/pam_appl.h>
 
 #include "pam/transaction.h"
@@ -31,6 +32,7 @@ static struct {
 	char password[16];
 	int n_auth; /* calls allowed in all */
 	int n_change;
+	int n_hashes; /* for those who are refused */
 	uint64_t n_messages;
 } model;
 
@@ -38,6 +40,7 @@ static struct {
 	int n_start;
 	int n_auth;
 	int n_change;
+	int n_hashes;
 } seen;
 
 int __wrap_pam_start_confdir(const char *service, const char *user,
@@ -48,6 +51,17 @@ int __wrap_pam_authenticate(pam_handle_t *pam, int flags);
 int __real_pam_authenticate(pam_handle_t *pam, int flags);
 int __wrap_pam_chauthtok(pam_handle_t *pam, int flags);
 int __real_pam_chauthtok(pam_handle_t *pam, int flags);
+char *__wrap_crypt_r(
+    const char *phrase, const char *setting, struct crypt_data *data);
+char *__real_crypt_r(
+    const char *phrase, const char *setting, struct crypt_data *data);
+
+char *
+__wrap_crypt_r(const char *phrase, const char *setting, struct crypt_data *data)
+{
+	seen.n_hashes++;
+	return __real_crypt_r(phrase, setting, data);
+}
 
 int
 __wrap_pam_start_confdir(const char *service, const char *user,
@@ -351,6 +365,8 @@ live(void)
 	place(txn[1], WIRE_HELPER_TRANSACTION_FD);
 	place(status[1], WIRE_HELPER_STATUS_FD);
 	ck_assert_int_eq(transaction_run(is_admitted), wanted);
+	if (wanted == OUTCOME_POLICY_REFUSED)
+		model.n_hashes++;
 	(void)shutdown(WIRE_HELPER_STATUS_FD, SHUT_WR);
 	assert_status(status[0]);
 	(void)close(txn[0]);
@@ -358,6 +374,7 @@ live(void)
 	ck_assert_int_eq(seen.n_auth, model.n_auth);
 	ck_assert_int_eq(seen.n_start, model.n_auth);
 	ck_assert_int_eq(seen.n_change, model.n_change);
+	ck_assert_int_eq(seen.n_hashes, model.n_hashes);
 	if (abuse_below(100) == 0)
 		assert_accounts();
 }
