@@ -23,6 +23,7 @@
 	"works now.\r\n"
 
 #define FAIL_DELAY_MS 300
+#define STEP_MS       500
 #define QUICK         "fail-delay 300ms\nchange-timeout 1s\n"
 #define PATIENT       "fail-delay 300ms\nchange-timeout 5s\n"
 
@@ -107,6 +108,25 @@ START_TEST(test_refused_pass_is_answered_after_the_delay)
 	peer_expect_eof(helper);
 	peer_expect(c, o->reply);
 	ck_assert_int_ge(peer_now_ms() - start, FAIL_DELAY_MS);
+	peer_expect_close(c);
+}
+END_TEST
+
+/* What it cost beyond the delay is not to be read from the time. */
+START_TEST(test_late_refusal_leaves_at_a_step)
+{
+	struct peer_client *c;
+	int64_t start;
+	int helper;
+
+	peer_start(PATIENT);
+	start = peer_now_ms();
+	c = connect_and_pass("USER bob\r\n", "bob", &helper);
+	peer_expect_secret(helper, TXN_AUTH, "old");
+	peer_expect_nothing(helper, FAIL_DELAY_MS + 50);
+	peer_answer(helper, OUTCOME_AUTH_FAILED, "");
+	peer_expect(c, WRONG);
+	ck_assert_int_ge(peer_now_ms() - start, FAIL_DELAY_MS + STEP_MS);
 	peer_expect_close(c);
 }
 END_TEST
@@ -647,6 +667,7 @@ add_answers(TCase *tcase)
 	tcase_add_test(tcase, test_change_goes_through);
 	tcase_add_loop_test(tcase,
 	    test_refused_pass_is_answered_after_the_delay, 0, N_OF(auth_cases));
+	tcase_add_test(tcase, test_late_refusal_leaves_at_a_step);
 	tcase_add_loop_test(
 	    tcase, test_newpass_is_told_the_truth, 0, N_OF(change_cases));
 	tcase_add_loop_test(
