@@ -89,6 +89,10 @@ class Limits(harness.TestCase):
         self.assertEqual(log_in(third, NAMES[2], OLD), BUSY)
         self.assertLess(time.monotonic() - start, 5)
         third.expect_close()
+        wait_until(
+            lambda: "helpers: 2 running, 0 waiting" in daemon.ask("status")[1],
+            "the monitor forgets who has waited too long",
+        )
         self.assertEqual(len(daemon.helper_pids()), 2)
         fourth = self.connect(daemon)
         fourth.say(b"USER " + NAMES[3].encode(), ASK_OLD[:-2])
