@@ -847,6 +847,78 @@ START_TEST(test_net_lives_unasked)
 }
 END_TEST
 
+#define N_WAITING 1024
+
+/* Asks for a user of this number, which is the cookie as well. */
+static void
+ask_for(unsigned number)
+{
+	struct ctl_admit_request m = { .type = CTL_ADMIT_REQUEST,
+		.cookie = number };
+
+	wire_string_set(
+	    m.origin.address, sizeof(m.origin.address), "192.0.2.1");
+	(void)snprintf(m.user, sizeof(m.user), "user%u", number);
+	helper_pool_admit(now.pool, now.worker, &m);
+}
+
+static void
+expect_answer(unsigned number, enum admission admission)
+{
+	struct ctl_admit_answer m;
+	int fd = -1;
+	size_t len;
+
+	ck_assert_int_eq(
+	    wire_recv(now.control, &m, sizeof(m), &len, &fd), WIRE_OK);
+	ck_assert_uint_eq(m.cookie, number);
+	ck_assert_uint_eq(m.admission, admission);
+	if (fd != -1)
+		(void)close(fd);
+}
+
+static void
+end_last_helper(enum outcome outcome)
+{
+	ck_assert_int_eq(
+	    helper_pool_reaped(now.pool, seen.last_pid, (int)outcome << 8), 1);
+}
+
+/* Whatever net asks for, so many wait and no more. Only who goes before others
+ * takes the place of one, the last that came, and then is the next. */
+START_TEST(test_queue_has_an_end)
+{
+	const unsigned n_running = now.config->max_helpers;
+	const unsigned owner = 1;
+	const unsigned last = owner + n_running + N_WAITING;
+
+	begin_life();
+	/* What is to be answered has been when the pool returns. */
+	ck_assert_int_eq(fcntl(now.control, F_SETFL, O_NONBLOCK), 0);
+	ask_for(owner);
+	expect_answer(owner, ADMISSION_GRANTED);
+	end_last_helper(OUTCOME_AUTHENTICATED);
+	for (unsigned i = owner + 1; i <= owner + n_running; i++) {
+		ask_for(i);
+		expect_answer(i, ADMISSION_GRANTED);
+	}
+	for (unsigned i = owner + n_running + 1; i <= last; i++)
+		ask_for(i);
+	ck_assert_uint_eq(helper_pool_waiting(now.pool), N_WAITING);
+	ask_for(last + 1);
+	expect_answer(last + 1, ADMISSION_BUSY);
+	ask_for(owner);
+	expect_answer(last, ADMISSION_BUSY);
+	ck_assert_uint_eq(helper_pool_waiting(now.pool), N_WAITING);
+	end_last_helper(OUTCOME_CHANGED);
+	expect_answer(owner, ADMISSION_GRANTED);
+	helper_pool_forget(now.pool, now.worker);
+	ck_assert_uint_eq(helper_pool_waiting(now.pool), 0);
+	end_helpers();
+	end_life();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -861,5 +933,6 @@ main(void)
 	tcase_add_test(tcase, test_net_hangs_up);
 	tcase_add_test(tcase, test_net_is_ready_too_late);
 	tcase_add_test(tcase, test_net_lives_unasked);
+	tcase_add_test(tcase, test_queue_has_an_end);
 	return suite_run("monitor", tcase);
 }
