@@ -53,11 +53,11 @@ def is_sanitized():
         return b"__asan_init" in file.read()
 
 
-def free_port():
+def free_port(first=20000, end=32000):
     """A port that nobody has now, outside the range that connections get
     theirs from."""
     for _ in range(1000):
-        port = random.SystemRandom().randrange(20000, 32000)
+        port = random.SystemRandom().randrange(first, end)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

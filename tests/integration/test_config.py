@@ -418,6 +418,16 @@ class Reload(Configured):
         self.connect().expect_open()
         self.wait_until_refused(old)
 
+    @accounts.needs_root
+    def test_new_port_below_1024(self):
+        """As at the start, though root has few capabilities by then."""
+        old = self.daemon.port()
+        self.daemon.ports["implicit"] = harness.free_port(512, 1024)
+        self.daemon.write_config()
+        self.reload("reload_ok")
+        self.connect().expect_open()
+        self.wait_until_refused(old)
+
     def wait_until_refused(self, port):
         """The old net process has its listeners until it hears of it."""
 
