@@ -121,12 +121,13 @@ class Daemon:
         os.mkdir(os.path.dirname(self.control))
         os.chown(os.path.dirname(self.control), self.owner, -1)
         if self.drops:
-            self._copy_programs()
+            self.copy_programs()
         self.install_pairs()
         self.backend.install(self.folder, self.owner)
         self.choose_ports()
 
-    def _copy_programs(self):
+    def copy_programs(self):
+        """Runs from the daemon's own folder."""
         for name in ("sbin/poppassd", "libexec/poppassd/poppassd-pam"):
             target = os.path.join(self.folder, name)
             os.makedirs(os.path.dirname(target))

@@ -81,6 +81,19 @@ class Check(Configured):
         with harness.Daemon(Matrix({}), listens=("implicit",)) as daemon:
             self.assertEqual(daemon.run("--check-config").returncode, 0)
 
+    @accounts.needs_root
+    def test_helper_that_is_not_roots_alone(self):
+        """What is run as root must be."""
+        self.daemon.copy_programs()
+        helper = self.daemon.path("libexec/poppassd/poppassd-pam")
+        self.assertEqual(self.check()[0], 0)
+        for mode, owner in ((0o757, 0), (0o775, 0), (0o755, harness.NOBODY)):
+            os.chmod(helper, mode)
+            os.chown(helper, owner, -1)
+            status, text = self.check()
+            self.assertEqual(status, 78)
+            self.assertIn("poppassd-pam: must belong to root", text)
+
     def test_all_errors_at_once(self):
         status, text = self.check(
             "min-uidd 1000",
@@ -370,6 +383,7 @@ class Reload(Configured):
         self.assertEqual(self.daemon.net_pid(), net)
         self.assert_changes(client)
         self.connect(self.first).expect_open()
+        self.assertEqual(self.daemon.net_pid(), net)
 
     def test_bad_certificate_keeps_the_old_one(self):
         self.daemon.pairs = [

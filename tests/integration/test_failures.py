@@ -150,6 +150,15 @@ class MidCommit(Held):
         self.daemon.finish()
         self.assert_password(NEW)
 
+    def test_helper_told_to_stop(self):
+        """By whatever stops a group of processes."""
+        client, helper = self.held_in_change()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            os.kill(helper, number)
+        self.fifo.open_gate()
+        client.expect(CHANGED)
+        self.assert_password(NEW)
+
     def test_port_is_closed_while_a_stop_waits(self):
         """Nobody queues for a service that will not come."""
         client, _ = self.held_in_change()

@@ -146,11 +146,6 @@ class Policy(harness.TestCase):
         self.daemon.log.wait_for(r"event=(auth|policy)_", since=self.mark)
         self.assertNotIn("Typed-Pass", self.daemon.log.text())
 
-    def test_reason_never_holds_a_password(self):
-        """pam_pwquality quotes nothing; whatever PAM says, we do not."""
-        reply = self.change("normal", new="aaaaaaaaaaaa")
-        self.assertNotIn(b"aaaa", reply)
-
     def test_shadow_keeps_its_owner_and_mode(self):
         before = os.stat("/etc/shadow")
         self.assertEqual(self.change("normal"), CHANGED)
@@ -235,13 +230,37 @@ class Stacks(harness.TestCase):
         self.assertTrue(unchanged)
 
     def test_password_deny_behind_unix(self):
-        """The first module has written, the second fails: old or new, but
-        the reply is the truth."""
+        """It fails before any module writes: the old one works."""
         service = accounts.SERVICE_PLAIN + "password required pam_deny.so\n"
         reply, unchanged, _ = self.attempt(service, OLD)
         self.assertRegex(reply, REASON)
-        if not unchanged:
-            self.assertIn(b"unknown", reply)
+        self.assertNotIn(b"unknown", reply)
+        self.assertTrue(unchanged)
+
+    def test_failure_behind_unix(self):
+        """The first module has written, the second fails."""
+        service = (
+            accounts.SERVICE_PLAIN
+            + "password required pam_debug.so chauthtok=authtok_err\n"
+        )
+        reply, unchanged, _ = self.attempt(service, OLD)
+        self.assertFalse(unchanged)
+        self.assertRegex(reply, rb"^500 .*unknown")
+
+    def test_reason_never_holds_a_password(self):
+        """A module that says what it was given, as its reason to refuse: no
+        client hears it, and the log does not show it."""
+        module = harness.program("tests/pam_odd.so")
+        service = accounts.SERVICE_PLAIN.replace(
+            "password required",
+            f"password requisite {module} blame\npassword required",
+        )
+        reply, unchanged, text = self.attempt(service, OLD)
+        self.assertRegex(reply, REASON)
+        self.assertTrue(unchanged)
+        for password in (OLD, NEW):
+            self.assertNotIn(password.encode(), reply)
+            self.assertNotIn(password, text)
 
     def test_busy_behind_unix(self):
         """The first module has written, the second is busy: what is tried

@@ -1,5 +1,6 @@
 """TLS: modes of a listener, attacks on STARTTLS, versions, certificates."""
 
+import re
 import ssl
 import subprocess
 import time
@@ -396,6 +397,12 @@ class Versions(Served):
         session = client.socket.session
         self.assertFalse(session.has_ticket)
         client.close()
+        status, output = s_client(
+            self.daemon.port(), "-tls1_2", "-reconnect", stdin=b"QUIT\r\n"
+        )
+        self.assertEqual(status, 0)
+        self.assertEqual(len(re.findall(rb"^New, TLS", output, re.M)), 6)
+        self.assertNotIn(b"Reused, ", output)
         status, output = s_client(
             self.daemon.port(), "-tls1_3", stdin=b"QUIT\r\n"
         )

@@ -37,7 +37,7 @@ say(pam_handle_t *pam, int style, const char *text)
 
 /* Asks, and shows the answer to everybody. */
 static int
-tell_the_password(pam_handle_t *pam)
+ask_and_say(pam_handle_t *pam, int style)
 {
 	const struct pam_message prompt = { PAM_PROMPT_ECHO_OFF, "Password: " };
 	const struct pam_message *messages[] = { &prompt };
@@ -45,11 +45,24 @@ tell_the_password(pam_handle_t *pam)
 	int code = converse(pam, 1, messages, &responses);
 
 	if (code == PAM_SUCCESS && responses != NULL && responses->resp != NULL)
-		code = say(pam, PAM_TEXT_INFO, responses->resp);
+		code = say(pam, style, responses->resp);
 	if (responses != NULL)
 		free(responses->resp);
 	free(responses);
 	return code;
+}
+
+static int
+tell_the_password(pam_handle_t *pam)
+{
+	return ask_and_say(pam, PAM_TEXT_INFO);
+}
+
+static int
+blame_the_password(pam_handle_t *pam)
+{
+	(void)ask_and_say(pam, PAM_ERROR_MSG);
+	return PAM_AUTHTOK_ERR;
 }
 
 static int
@@ -177,6 +190,7 @@ static const struct trick tricks[] = {
 	{ "tell", tell_the_password },
 	{ "silent", refuse_in_silence },
 	{ "text", refuse_in_a_text },
+	{ "blame", blame_the_password },
 	{ "exit", leave },
 };
 
