@@ -131,10 +131,13 @@ class MidCommit(Held):
         self.assert_works_again(NEW)
 
     def test_net_killed_again_and_again(self):
-        for _ in range(3):
+        """Each time that it dies young it is started later."""
+        for pause_sec in (0.1, 0.2, 0.4, 0.8):
             mark = self.daemon.log.mark()
+            start = time.monotonic()
             os.kill(self.daemon.net_pid(), signal.SIGKILL)
             self.daemon.log.wait_for(r"event=ready\b", since=mark)
+            self.assertGreaterEqual(time.monotonic() - start, pause_sec)
         self.assert_works_again()
 
     def test_monitor_told_to_stop(self):

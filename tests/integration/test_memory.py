@@ -89,6 +89,22 @@ class Memory(harness.TestCase):
         self.abandon(daemon, old, words)
         self.assert_no_copy(daemon, words)
 
+    def test_no_password_while_sessions_go_on(self):
+        """Of one who thinks about a new one, and one who has changed his and
+        says no more."""
+        words = [b"Zq4-thinking-password", b"Zq4-old-password"]
+        users = dict(zip(("virt.a", "virt.b"), words))
+        daemon = self.start_daemon(Matrix(users))
+        clients = [Client(daemon.port(), "implicit") for _ in users]
+        for client, (user, password) in zip(clients, users.items()):
+            self.addCleanup(client.close)
+            self.assertEqual(log_in(client, user, password), ASK_NEW)
+        words.append(b"Zq4-new-password")
+        clients[1].say(b"NEWPASS " + words[-1], CHANGED[:-2])
+        self.assert_no_copy(daemon, words)
+        for client in clients:
+            client.expect_open()
+
     def test_key_is_with_its_keeper(self):
         """The numbers of the private key, in either order of bytes."""
         pairs = [certificates.make(kind=kind) for kind in ("ecdsa", "rsa")]

@@ -239,13 +239,7 @@ class Stacks(harness.TestCase):
 
     def test_failure_behind_unix(self):
         """The first module has written, the second fails."""
-        service = (
-            accounts.SERVICE_PLAIN
-            + "password required pam_debug.so chauthtok=authtok_err\n"
-        )
-        reply, unchanged, _ = self.attempt(service, OLD)
-        self.assertFalse(unchanged)
-        self.assertRegex(reply, rb"^500 .*unknown")
+        self.assert_unknown("pam_debug.so chauthtok=authtok_err")
 
     def test_reason_never_holds_a_password(self):
         """A module that says what it was given, as its reason to refuse: no
@@ -265,10 +259,11 @@ class Stacks(harness.TestCase):
     def test_busy_behind_unix(self):
         """The first module has written, the second is busy: what is tried
         again finds the old password wrong, and must not say that it works."""
-        service = (
-            accounts.SERVICE_PLAIN
-            + "password required pam_debug.so chauthtok=authtok_lock_busy\n"
-        )
+        self.assert_unknown("pam_debug.so chauthtok=authtok_lock_busy")
+
+    def assert_unknown(self, module):
+        """With this one behind pam_unix."""
+        service = accounts.SERVICE_PLAIN + f"password required {module}\n"
         reply, unchanged, _ = self.attempt(service, OLD)
         self.assertFalse(unchanged)
         self.assertRegex(reply, rb"^500 .*unknown")

@@ -40,11 +40,19 @@ connect_and_pass(const char *user_line, const char *user, int *helper)
 }
 
 static struct peer_client *
-log_in(int *helper)
+connect_and_be_heard(int *helper)
 {
 	struct peer_client *c = connect_and_pass("USER bob\r\n", "bob", helper);
 
 	peer_expect_secret(*helper, TXN_AUTH, "old");
+	return c;
+}
+
+static struct peer_client *
+log_in(int *helper)
+{
+	struct peer_client *c = connect_and_be_heard(helper);
+
 	peer_answer(*helper, OUTCOME_AUTHENTICATED, "");
 	peer_expect(c, ASK_NEW);
 	return c;
@@ -102,8 +110,7 @@ START_TEST(test_refused_pass_is_answered_after_the_delay)
 
 	peer_start(PATIENT);
 	start = peer_now_ms();
-	c = connect_and_pass("USER bob\r\n", "bob", &helper);
-	peer_expect_secret(helper, TXN_AUTH, "old");
+	c = connect_and_be_heard(&helper);
 	peer_answer(helper, o->outcome, o->reason);
 	peer_expect_eof(helper);
 	peer_expect(c, o->reply);
@@ -121,8 +128,7 @@ START_TEST(test_late_refusal_leaves_at_a_step)
 
 	peer_start(PATIENT);
 	start = peer_now_ms();
-	c = connect_and_pass("USER bob\r\n", "bob", &helper);
-	peer_expect_secret(helper, TXN_AUTH, "old");
+	c = connect_and_be_heard(&helper);
 	peer_expect_nothing(helper, FAIL_DELAY_MS + 50);
 	peer_answer(helper, OUTCOME_AUTH_FAILED, "");
 	peer_expect(c, WRONG);
