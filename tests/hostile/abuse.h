@@ -21,7 +21,7 @@ struct abuse_string {
 	size_t size;
 };
 
-/* Takes the seed from POPPASSD_SEED, else from the clock, and prints it. */
+/* Takes the seed from POPPASSD_SEED (1), and prints it. */
 void abuse_start(void);
 
 /* The same numbers for the same seed, in any process. */

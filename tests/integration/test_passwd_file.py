@@ -1,7 +1,7 @@
 """pam_passwd_file.so on thousands of generated files: a change alters one
 field of one line, and a refused one not a byte.
 
-POPPASSD_TEST_FILES: how many. POPPASSD_TEST_SEED: that of a run that failed.
+POPPASSD_TEST_FILES: how many. POPPASSD_TEST_SEED (1): other files.
 """
 
 import os
@@ -25,7 +25,7 @@ N_FILES = int(
         "POPPASSD_TEST_FILES", "500" if harness.is_sanitized() else "2000"
     )
 )
-SEED = int(os.environ.get("POPPASSD_TEST_SEED", random.randrange(2**32)))
+SEED = int(os.environ.get("POPPASSD_TEST_SEED", "1"))
 LINE_MAX = 65536  # bytes, see pam_passwd_file(8)
 
 NAMES = (
