@@ -3,6 +3,7 @@ writes while it is attacked, by people who forge log lines too, and used."""
 
 import collections
 import contextlib
+import datetime
 import os
 import re
 import shutil
@@ -295,8 +296,10 @@ class Fail2ban(harness.TestCase):
 
 
 def as_syslog(lines):
-    """As rsyslog of Debian 12 writes them."""
-    head = "2026-11-25T10:00:00.000001+00:00 mailhost poppassd[1]: "
+    """As rsyslog of Debian 12 writes them. fail2ban does not look at those of
+    a time to come."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    head = now.isoformat(timespec="microseconds") + " mailhost poppassd[1]: "
     return [head + line for line in lines]
 
 
