@@ -441,7 +441,7 @@ main(void)
 	/* The helper's own numbers, before anything else takes them. */
 	while (open("/dev/null", O_RDWR) < WIRE_HELPER_STATUS_FD)
 		continue;
-	tcase_set_timeout(tcase, 300);
+	tcase_set_timeout(tcase, 1200);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, test_net_lies);
 	tcase_add_test(tcase, test_begin_is_broken);

@@ -924,7 +924,7 @@ main(void)
 {
 	TCase *tcase = tcase_create("monitor");
 
-	tcase_set_timeout(tcase, 300);
+	tcase_set_timeout(tcase, 1200);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, test_net_lies);
 	tcase_add_test(tcase, test_helper_lies);

@@ -18,7 +18,7 @@ import harness
 from waiting import wait_until
 
 PROGRAM = shutil.which("dovecot", path="/usr/sbin:/usr/bin")
-STOP_SEC = 20
+STOP_SEC = 60
 
 _CONFIG = """\
 base_dir = {folder}/run
@@ -120,7 +120,7 @@ class Dovecot:
 
     def accepts(self, name, password):
         """Does it let this user in with this password?"""
-        client = imaplib.IMAP4("127.0.0.1", self.port, timeout=30)
+        client = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
         try:
             client.login(name, password)
         except imaplib.IMAP4.error as error:
@@ -141,7 +141,7 @@ class Dovecot:
             stdin=subprocess.DEVNULL,
         )
         try:
-            wait_until(self.is_up, "dovecot's greeting", 30)
+            wait_until(self.is_up, "dovecot's greeting")
         except BaseException:
             self.__exit__()
             raise

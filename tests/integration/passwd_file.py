@@ -179,7 +179,7 @@ class PamChange:
         """PAM's code, and the text."""
         got = self.process.stdout.readline()
         if not got.endswith(b"\n"):
-            self.process.wait(30)
+            self.process.wait(60)
             self.errors.seek(0)
             text = self.errors.read().decode("latin-1")
             raise Ended(self.process.returncode, text)
@@ -207,13 +207,13 @@ class PamChange:
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(60)
         self._close()
 
     def close(self):
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        status = self.process.wait(30)
+        status = self.process.wait(60)
         self.errors.seek(0)
         text = self.errors.read().decode("latin-1")
         self._close()
@@ -234,7 +234,7 @@ class PamChange:
             self.close()
         else:
             processes.kill_all([self.process.pid])
-            self.process.wait(30)
+            self.process.wait(60)
             self._close()
 
 

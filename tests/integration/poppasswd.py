@@ -36,7 +36,7 @@ def run(*arguments, stdin=f"{OLD}\n{NEW}\n", **named):
         input=stdin.encode("utf-8", "surrogateescape"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=60,
+        timeout=120,
         check=False,
         **named,
     )
@@ -105,7 +105,7 @@ class Scripted:
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self.thread.join(20)
+        self.thread.join(60)
 
     def talk(self, *arguments, **named):
         return run(
@@ -147,7 +147,7 @@ class ProbeCase(harness.TestCase):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         self.errors = done.stderr.decode()

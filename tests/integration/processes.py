@@ -59,11 +59,29 @@ def status(pid):
         return {name: value.strip() for name, _, value in lines}
 
 
+def own_kib(pid):
+    """Memory that only this process has: not the pages of programs and
+    libraries, which come and go as they are used."""
+    return int(status(pid)["RssAnon"].split()[0])
+
+
+def newest(pids):
+    """The one that was started last, or None. The numbers do not tell: they
+    begin anew at the largest."""
+    starts = {}
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+            starts[pid] = int(fields[19])
+    return max(starts, key=lambda p: (starts[p], p), default=None)
+
+
 def n_descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def wait_gone(pid, timeout):
+def wait_gone(pid, timeout=60):
     """Waits until a process has ended (it may still be a zombie). Says
     whether it has."""
     try:

@@ -4,6 +4,8 @@ import os
 import pty
 import select
 
+from waiting import PATIENCE_SEC
+
 INTERRUPT = "\x03"  # Ctrl-C
 STOP = "\x1a"  # Ctrl-Z
 
@@ -16,7 +18,7 @@ def run(words, answers):
         os.execvp(words[0], words)
     shown = b""
     try:
-        while select.select([terminal], [], [], 20)[0]:
+        while select.select([terminal], [], [], PATIENCE_SEC)[0]:
             shown += os.read(terminal, 4096)
             if answers and shown.endswith(b"word: "):
                 answer = answers.pop(0)

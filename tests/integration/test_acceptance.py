@@ -23,6 +23,7 @@ from client import (
 OLD = b"old-secret-0"
 NEW = b"new-secret-1"
 UNKNOWN_COMMAND = b"500 Unknown command.\r\n"
+CLOCK_SEC = 0.002  # the daemon's clock has whole milliseconds
 
 
 class Acceptance:
@@ -148,31 +149,26 @@ class Acceptance:
         self.assertTrue(check(port, "a.b+c@Example.ORG", OLD, self.mode))
         self.assertFalse(check(port, "a.b+c@example.org", OLD, self.mode))
 
-    def test_a13_close_right_after_newpass(self):
-        client = self.connect()
-        self.assertEqual(log_in(client, self.user, OLD), ASK_NEW)
+    def assert_changes_without(self, client, last_words, leave):
         mark = self.daemon.log.mark()
-        client.send(b"NEWPASS " + NEW + b"\r\n")
-        client.close()
+        client.send(last_words)
+        leave(client)
         self.daemon.log.wait_for(r"event=change_ok\b", since=mark)
         self.assert_changed()
 
-    def test_a13_reset_right_after_newpass(self):
-        client = self.connect()
-        self.assertEqual(log_in(client, self.user, OLD), ASK_NEW)
-        mark = self.daemon.log.mark()
-        client.send(b"NEWPASS " + NEW + b"\r\n")
-        client.reset()
-        self.daemon.log.wait_for(r"event=change_ok\b", since=mark)
-        self.assert_changed()
+    def test_a13_leave_right_after_newpass(self):
+        for leave in (Client.close, Client.reset):
+            with self.subTest(leave.__name__):
+                self.setUp()
+                client = self.connect()
+                self.assertEqual(log_in(client, self.user, OLD), ASK_NEW)
+                self.assert_changes_without(
+                    client, b"NEWPASS " + NEW + b"\r\n", leave
+                )
 
     def test_a13_close_right_after_quit(self):
-        client = self.connect()
-        mark = self.daemon.log.mark()
-        client.send(b"".join(self.commands()) + b"QUIT\r\n")
-        client.close()
-        self.daemon.log.wait_for(r"event=change_ok\b", since=mark)
-        self.assert_changed()
+        commands = b"".join(self.commands()) + b"QUIT\r\n"
+        self.assert_changes_without(self.connect(), commands, Client.close)
 
     def test_a14_login_check(self):
         mark = self.daemon.log.mark()
@@ -237,11 +233,9 @@ class Refusal:
         before = self.read_file()
         with Client(port, self.mode) as client:
             self.assertEqual(log_in(client, "virt.user", OLD), ASK_NEW)
-            start = time.monotonic()
             client.send(b"NEWPASS abc\r\n")
             client.expect_match(rb"500 BAD PASSWORD: [ -~]+\r\n")
             client.expect_close()
-            self.assertLess(time.monotonic() - start, 2)
         self.assertEqual(self.read_file(), before)
         self.assertTrue(check(port, "virt.user", OLD, self.mode))
 
@@ -325,18 +319,15 @@ class Verbatim:
                 self.assertEqual(self.refused(*lines), reply)
 
     def test_a8_endless_line(self):
-        before = int(self.memory_kib())
+        before = processes.own_kib(self.daemon.net_pid())
         for _ in range(10):
             self.assertEqual(
                 self.refused(b"USER " + b"x" * 65536),
                 b"500 Line too long (limit 4096 bytes).\r\n",
             )
         if not harness.is_sanitized():  # its quarantine grows by itself
-            self.assertLess(int(self.memory_kib()) - before, 1024)
-
-    def memory_kib(self):
-        status = processes.status(self.daemon.net_pid())
-        return status["VmRSS"].split()[0]
+            after = processes.own_kib(self.daemon.net_pid())
+            self.assertLess(after - before, 1024)
 
 
 class VerbatimOverImplicitTls(Verbatim, harness.TestCase):
@@ -348,31 +339,26 @@ class VerbatimOverStartTls(Verbatim, harness.TestCase):
 
 
 class Mistaken(harness.TestCase):
-    """A18 and A21: the wrong kind of port, and silence."""
+    """A18: the wrong kind of port. No timeout ends anything here."""
 
     @classmethod
     def setUpClass(cls):
-        cls.daemon = cls.start_daemon(
-            Matrix({}),
-            directives=("handshake-timeout 2s", "command-timeout 2s"),
-        )
+        cls.daemon = cls.start_daemon(Matrix({}))
 
     def test_a18_client_hello_where_clear_text_is_expected(self):
         for mode in ("starttls", "auto"):
             with self.subTest(mode), Client(self.daemon.port(mode)) as client:
                 self.assertRegex(client.line(), GREETING)
-                start = time.monotonic()
                 client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
                 client.expect_match(rb"500 [ -~]+\r\n")
                 client.expect_close()
-                self.assertLess(time.monotonic() - start, 1)
 
     def test_a18_silence_where_tls_is_expected(self):
+        start = time.monotonic()
         with Client(self.daemon.port("implicit")) as client:
-            start = time.monotonic()
             client.expect(b"500 This port requires TLS.\r\n")
+            self.assertGreaterEqual(time.monotonic() - start, 2 - CLOCK_SEC)
             client.expect_close()
-            self.assertAlmostEqual(time.monotonic() - start, 2, delta=0.5)
 
     def test_a18_clear_text_where_tls_is_expected(self):
         cases = {
@@ -381,28 +367,37 @@ class Mistaken(harness.TestCase):
         }
         for mode, reply in cases.items():
             with self.subTest(mode), Client(self.daemon.port(mode)) as client:
-                start = time.monotonic()
+                port = client.socket.getsockname()[1]
                 client.send(b"user bob\r\n")
                 client.expect(reply)
                 client.expect_close()
-                self.assertLess(time.monotonic() - start, 1)
+                # What is said at once, unlike what silence is told, is logged.
+                self.daemon.log.wait_for(
+                    rf"event=clear_refused .*port={port}\b"
+                )
+
+
+class Silent(harness.TestCase):
+    """A21: who says nothing after the greeting."""
 
     def test_a21_silence_after_the_greeting(self):
+        daemon = self.start_daemon(
+            Matrix({}), directives=("command-timeout 2s",)
+        )
         for mode, clear in (("starttls", True), ("implicit", False)):
             with self.subTest(mode):
-                client = Client(
-                    self.daemon.port(mode), "clear" if clear else mode
-                )
+                start = time.monotonic()
+                client = Client(daemon.port(mode), "clear" if clear else mode)
                 self.addCleanup(client.close)
                 if clear:
                     self.assertRegex(client.line(), GREETING)
-                mark = self.daemon.log.mark()
-                start = time.monotonic()
-                rest = client.line()
-                self.assertIn(rest[:4], (b"", b"500 "))
+                port = client.socket.getsockname()[1]
+                client.expect(b"500 Timed out.\r\n")
                 client.expect_close()
-                self.assertAlmostEqual(time.monotonic() - start, 2, delta=0.7)
-                self.assertLessEqual(self.daemon.log.mark() - mark, 1)
+                self.assertGreaterEqual(
+                    time.monotonic() - start, 2 - CLOCK_SEC
+                )
+                self.assertFalse(daemon.log.find(rf"port={port}\b"))
 
 
 if __name__ == "__main__":

@@ -89,13 +89,12 @@ class BrokenNet(harness.TestCase):
         mark = daemon.log.mark()
         daemon.signal(harness.signal.SIGHUP)
         daemon.log.wait_for(
-            r"event=(ready|reload_failed)\b", 60, since=mark
+            r"event=(ready|reload_failed)\b", since=mark
         )
 
     def state(self, daemon):
         pid = daemon.process.pid
-        rss = int(processes.status(pid)["VmRSS"].split()[0])
-        return processes.n_descriptors(pid), rss
+        return processes.n_descriptors(pid), processes.own_kib(pid)
 
     def wait_quiet(self, daemon, n_descriptors):
         """Until all that a net has asked for has ended."""
@@ -103,7 +102,6 @@ class BrokenNet(harness.TestCase):
             lambda: not daemon.helper_pids()
             and self.state(daemon)[0] <= n_descriptors,
             "helpers or descriptors are left",
-            30,
         )
 
     def test_monitor_outlives_liars(self):
@@ -118,7 +116,7 @@ class BrokenNet(harness.TestCase):
             self.next_life(daemon)
         self.record.let_behave()
         self.next_life(daemon)
-        wait_until(lambda: len(daemon.net_pids()) == 1, "nets are left", 60)
+        wait_until(lambda: len(daemon.net_pids()) == 1, "nets are left")
         self.wait_quiet(daemon, n_least + 1)
         n_after, rss_after = self.state(daemon)
         record = self.record
@@ -201,7 +199,10 @@ class BrokenHelper(harness.TestCase):
         self.assertEqual(daemon.net_pid(), net)
         wait_until(
             lambda: not daemon.helper_pids()
-            and [processes.n_descriptors(pid) for pid in pids] == before,
+            and all(
+                processes.n_descriptors(pid) <= n
+                for pid, n in zip(pids, before)
+            ),
             "helpers or descriptors are left",
         )
         self.assertEqual(daemon.log.find("event=net_died"), [])

@@ -213,7 +213,7 @@ class Resumption(Asked):
             input=b"QUIT\n",
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=20,
+            timeout=120,
             check=False,
         )
         return done.stdout

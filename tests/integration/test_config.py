@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import unittest
 
 import accounts
@@ -270,7 +269,7 @@ class Ports(Configured):
         self.daemon.start()
         for host in ("127.0.0.1", "::1"):
             with self.subTest(host):
-                with socket.create_connection((host, port), 10) as client:
+                with socket.create_connection((host, port)) as client:
                     client.sendall(b"USER bob\r\n")
                     self.daemon.log.wait_for(
                         rf"event=clear_refused peer={host} port=\d+ "
@@ -410,7 +409,7 @@ class Reload(Configured):
         logged_in.say(b"QUIT", BYE[:-2])
         self.assertTrue(self.daemon.backend.has_password(USER, NEW))
         waiting.say(b"QUIT", BYE[:-2])
-        self.assertTrue(processes.wait_gone(old_net, 10))
+        self.assertTrue(processes.wait_gone(old_net))
         self.assertNotEqual(self.daemon.net_pid(), old_net)
 
     def test_drain_has_an_end(self):
@@ -420,10 +419,8 @@ class Reload(Configured):
         client = self.connect()
         client.expect_open()
         net = self.daemon.net_pid()
-        start = time.monotonic()
         self.reload("reload_ok")
-        self.assertTrue(processes.wait_gone(net, 10))
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertTrue(processes.wait_gone(net))
 
     def test_new_port(self):
         old = self.daemon.port()

@@ -19,7 +19,7 @@ import client
 import harness
 from accounts import Matrix
 from client import ASK_NEW, CHANGED, WRONG, Client, change, log_in
-from waiting import Fifo, in_parallel, wait_until
+from waiting import PATIENCE_SEC, Fifo, in_parallel, wait_until
 
 OLD, NEW = "old-secret-0", "new-secret-1"
 USER = "virt.user"
@@ -32,7 +32,7 @@ REFUSED, USAGE, UNAVAILABLE, NO_PERMISSION = 1, 64, 69, 77
 def ask_raw(path, request):
     """What the socket answers, until its end."""
     with socket.socket(socket.AF_UNIX) as peer:
-        peer.settimeout(15)
+        peer.settimeout(PATIENCE_SEC)
         peer.connect(path)
         return ask_through(peer, request)
 
@@ -195,6 +195,10 @@ class Told(Controlled):
             )
         self.assertNotIn(USER, shown)
         wait_until(lambda: self.succeed("sessions") == "", "no session left")
+        wait_until(
+            lambda: "helpers: 0 running" in self.succeed("status"),
+            "no helper left",
+        )
 
     def test_more_sessions_than_a_message_holds(self):
         with contextlib.ExitStack() as stack:
@@ -275,7 +279,7 @@ class Asked(Controlled):
 
     def test_one_byte_at_a_time(self):
         with socket.socket(socket.AF_UNIX) as peer:
-            peer.settimeout(15)
+            peer.settimeout(PATIENCE_SEC)
             peer.connect(self.daemon.control)
             for byte in b"stats\n":
                 peer.sendall(bytes([byte]))
@@ -287,16 +291,16 @@ class Asked(Controlled):
             silent = []
             for _ in range(40):
                 peer = stack.enter_context(socket.socket(socket.AF_UNIX))
-                peer.settimeout(15)
+                peer.settimeout(PATIENCE_SEC)
                 peer.connect(self.daemon.control)
                 silent.append(peer)
+            status, text = self.daemon.ask("status")
+            self.assertNotEqual(status, 0, text)
             answers = [peer.recv(4096) for peer in silent[16:]]
             self.assertTrue(
                 client.check(self.daemon.port(), USER, OLD), "not served"
             )
             self.assertIn(b"error: too many ask at once, try again\n", answers)
-            status, text = self.daemon.ask("status")
-            self.assertNotEqual(status, 0, text)
             for peer in silent[:16]:  # their time ends, not only ours
                 self.assertEqual(peer.recv(1), b"")
         self.succeed("status")

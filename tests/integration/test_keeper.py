@@ -47,7 +47,7 @@ class Keeper(harness.TestCase):
         mark = self.daemon.log.mark()
         os.kill(net, signal.SIGKILL)
         self.daemon.log.wait_for(r"event=ready\b", since=mark)
-        self.assertTrue(processes.wait_gone(keeper, 10))
+        self.assertTrue(processes.wait_gone(keeper))
         self.assertEqual(self.daemon.log.find("keys: ", since=mark), [])
         self.assert_serves()
 
@@ -69,7 +69,7 @@ class Keeper(harness.TestCase):
             early.say(b"NEWPASS " + NEW.encode(), CHANGED[:-2])
             self.assertIn(net, self.daemon.net_pids())
         for pid in (net, keeper):
-            self.assertTrue(processes.wait_gone(pid, 10))
+            self.assertTrue(processes.wait_gone(pid))
         self.assertEqual(self.daemon.log.find("net_died", since=mark), [])
         refused = self.daemon.log.find(
             'event=tls_failed .*reason="the keeper of the keys', since=mark
@@ -88,7 +88,7 @@ class Keeper(harness.TestCase):
         keeper = self.daemon.keeper_pid()
         self.daemon.signal(signal.SIGHUP)
         self.daemon.log.wait_for(r"event=reload_ok\b")
-        self.assertTrue(processes.wait_gone(keeper, 10))
+        self.assertTrue(processes.wait_gone(keeper))
         wait_until(
             lambda: len(self.daemon.net_pids()) == 1, "the old net is left"
         )

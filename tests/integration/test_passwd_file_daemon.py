@@ -20,12 +20,15 @@ class Served(harness.TestCase):
 
     options = "scheme=BLF-CRYPT cost=4 minlen=8"
     before = ""  # in front of the line that changes
+    directives = ()
 
     @classmethod
     def setUpClass(cls):
         cls.backend = Virtual({}, cls.options, cls.before)
         cls.daemon = cls.start_daemon(
-            cls.backend, listens=("implicit",), directives=("fail-delay 0s",)
+            cls.backend,
+            listens=("implicit",),
+            directives=("fail-delay 0s", *cls.directives),
         )
 
     def setUp(self):
@@ -112,6 +115,10 @@ class Changes(Served):
         self.addCleanup(resource.prlimit, pid, resource.RLIMIT_FSIZE, before)
         self.assertRegex(self.change(), rb"^500 [ -~]+disk is full")
         self.assert_old_stays()
+
+
+class Locked(Served):
+    directives = ("change-timeout 9s",)  # the default
 
     def make_lock_file(self):
         """Its path. The first change makes it."""

@@ -33,19 +33,23 @@ class Servers(ProbeCase):
     """Broken ones, and those that are no poppassd."""
 
     def expect(self, replies, status, *said, **named):
-        with Scripted(replies, **named) as server:
-            got = self.probe(
-                *("--ca", server.certificate.path, "--timeout", "1"),
-                f"localhost:{server.port}",
-            )
+        """With more time, if the machine is too busy for little."""
+        for timeout in ("1", "4", "16"):
+            with Scripted(replies, **named) as server:
+                got = self.probe(
+                    *("--ca", server.certificate.path, "--timeout", timeout),
+                    f"localhost:{server.port}",
+                )
+            self.assertNotIn(b"USER", b"".join(server.heard).upper())
+            if got[0] == status and all(word in got[1] for word in said):
+                break
         self.assertEqual(got[0], status, got[1])
         for word in said:
             self.assertIn(word, got[1])
-        self.assertNotIn(b"USER", b"".join(server.heard).upper())
         return got[1]
 
     def test_silence_in_tls(self):
-        self.expect([b""], CRITICAL, "no answer: timed out after 1 s")
+        self.expect([b""], CRITICAL, "no answer: timed out after ")
 
     def test_silence_in_clear(self):
         self.expect([b""], CRITICAL, "no TLS: timed out", tls=False)
@@ -92,7 +96,7 @@ class Servers(ProbeCase):
         self.assertIn("cannot connect: Connection refused", got[1])
 
     def test_unknown_host(self):
-        got = self.probe("host.invalid")
+        got = self.probe("--timeout", "1", "host.invalid")
         self.assertEqual(got[0], CRITICAL)
         self.assertIn("unknown host", got[1])
 
@@ -197,7 +201,7 @@ class AgainstTheDaemon(ProbeCase):
             ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         self.assertRegex(done.stdout, HELLO, done.stderr)
@@ -264,7 +268,7 @@ class Advice(ProbeCase):
     def advice(self, pair, host="localhost"):
         with Scripted(PROBE_REPLIES, pair) as server:
             return self.probe(
-                *("--verbose", "--timeout", "2", "--ca", ROOT.path),
+                *("--verbose", "--timeout", "3", "--ca", ROOT.path),
                 f"{host}:{server.port}",
             )[2]
 

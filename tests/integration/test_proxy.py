@@ -22,7 +22,7 @@ from client import (
     context,
     log_in,
 )
-from waiting import Log, wait_until
+from waiting import PATIENCE_SEC, Log, wait_until
 
 OLD = "old-secret-0"
 NEW = "new-secret-1"
@@ -79,6 +79,8 @@ BAD_HEADERS = {
 class Proxied(harness.TestCase):
     """Peers of 127.0.0.0/30 are the proxies that are trusted."""
 
+    handshake_timeout = "60s"
+
     @classmethod
     def setUpClass(cls):
         cls.daemon = cls.start_daemon(
@@ -88,7 +90,7 @@ class Proxied(harness.TestCase):
             directives=(
                 "proxy-trust 127.0.0.0/30",
                 "fail-delay 0s",
-                "handshake-timeout 2s",
+                f"handshake-timeout {cls.handshake_timeout}",
             ),
         )
 
@@ -226,6 +228,10 @@ class Refused(Proxied):
         self.start_tls(client, "implicit")
         self.log_in(client, FROM)
         self.assertEqual(self.daemon.log.find("refused", mark), [])
+
+
+class Slow(Proxied):
+    handshake_timeout = "2s"
 
     def test_silence_and_trickle_have_an_end(self):
         """A byte every now and then does not make the time longer."""
@@ -374,7 +380,7 @@ class HAProxy(Proxied):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        cls.addClassCleanup(cls.haproxy.wait, 10)
+        cls.addClassCleanup(cls.haproxy.wait, PATIENCE_SEC)
         cls.addClassCleanup(cls.haproxy.terminate)
         cls.log = Log(cls.haproxy.stderr)
         for port in cls.ports.values():

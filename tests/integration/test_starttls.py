@@ -1,6 +1,8 @@
 """TLS: modes of a listener, attacks on STARTTLS, versions, certificates."""
 
+import contextlib
 import re
+import select
 import ssl
 import subprocess
 import time
@@ -24,6 +26,7 @@ OLD = "old-secret-0"
 USER = "virt.user"
 BEGIN = b"200 Begin TLS now.\r\n"
 INSIDE = b"500 Already inside TLS."
+CLOCK_SEC = 0.002  # the daemon's clock has whole milliseconds
 
 
 def client_hello(server_name="localhost"):
@@ -84,10 +87,8 @@ class Attacks(Served):
                 with self.subTest(command=command, behind=what):
                     mark = self.daemon.log.mark()
                     client = self.greeted()
-                    start = time.monotonic()
                     client.send(command + data)
                     self.assertEqual(client.drain(), b"")
-                    self.assertLess(time.monotonic() - start, 2)
                     self.daemon.log.wait_for(
                         r"event=starttls_injection\b", since=mark
                     )
@@ -229,9 +230,7 @@ class OtherProtocols(Served):
 
 class Modes(Served):
     def test_auto_speaks_tls_at_once(self):
-        start = time.monotonic()
         self.connect("auto", "implicit").expect_open()
-        self.assertLess(time.monotonic() - start, 1.5)
 
     def test_auto_early_byte(self):
         client = self.connect("auto")
@@ -242,7 +241,7 @@ class Modes(Served):
     def test_auto_silence(self):
         start = time.monotonic()
         client = self.greeted("auto")
-        self.assertAlmostEqual(time.monotonic() - start, 0.5, delta=0.3)
+        self.assertGreaterEqual(time.monotonic() - start, 0.5 - CLOCK_SEC)
         client.say(b"STARTTLS", BEGIN[:-2])
         client.handshake()
         self.assertEqual(log_in(client, USER, OLD), ASK_NEW)
@@ -257,64 +256,71 @@ class Modes(Served):
             self.assertTrue(self.backend.has_password(USER, new))
 
     def test_starttls_greets_at_once(self):
-        start = time.monotonic()
-        self.greeted("starttls")
-        self.assertLess(time.monotonic() - start, 0.4)
+        """Also who talks too early for `auto`."""
+        client = self.connect("starttls")
+        client.send(b"NOOP\r\n")
+        self.assertRegex(client.line(), GREETING)
+        client.expect(b"200 OK.\r\n")
 
     def test_implicit_silence_gets_a_hint(self):
+        start = time.monotonic()
         client = self.connect("implicit")
-        start = time.monotonic()
         client.expect(b"500 This port requires TLS.\r\n")
+        self.assertGreaterEqual(time.monotonic() - start, 2 - CLOCK_SEC)
         client.expect_close()
-        self.assertAlmostEqual(time.monotonic() - start, 2, delta=0.5)
 
 
-class Deadlines(Served):
-    directives = ("handshake-timeout 2s", "session-timeout 6s")
+class Timed(Served):
+    def setUp(self):
+        super().setUp()
+        self.start = time.monotonic()
 
-    def assert_ends(self, client, seconds):
-        start = time.monotonic()
+    def assert_ends(self, client, seconds, why):
+        """Not before its time. In the log it has a name."""
+        port = client.socket.getsockname()[1]
         client.drain()
-        took = time.monotonic() - start
-        self.assertAlmostEqual(took, seconds, delta=0.7)
+        took = time.monotonic() - self.start
+        self.assertGreaterEqual(took, seconds - CLOCK_SEC)
+        self.daemon.log.wait_for(
+            rf'event=timeout .*port={port} .*reason="{why}"'
+        )
+
+
+class Handshakes(Timed):
+    directives = ("handshake-timeout 2s",)
 
     def test_client_hello_never_comes(self):
-        mark = self.daemon.log.mark()
         client = self.greeted()
         client.say(b"STARTTLS", BEGIN[:-2])
-        self.assert_ends(client, 2)
-        self.daemon.log.wait_for(r"event=(timeout|tls_failed)\b", since=mark)
+        self.assert_ends(client, 2, "handshake")
 
     def test_client_hello_stalls(self):
         client = self.greeted()
         client.say(b"STARTTLS", BEGIN[:-2])
         client.send(client_hello()[:50])
-        self.assert_ends(client, 2)
+        self.assert_ends(client, 2, "handshake")
 
     def test_implicit_client_hello_stalls(self):
         for mode in ("implicit", "auto"):
             with self.subTest(mode):
                 client = self.connect(mode)
                 client.send(client_hello()[:50])
-                self.assert_ends(client, 2)
+                self.assert_ends(client, 2, "handshake")
+
+
+class Sessions(Timed):
+    directives = ("handshake-timeout 5s", "session-timeout 5s")
 
     def test_session_has_an_end(self):
         """However busy the client looks."""
         client = self.connect("implicit", "implicit")
-        start = time.monotonic()
-        client.socket.settimeout(0.5)
-        while time.monotonic() - start < 8:
-            try:
+        line = b"200 OK.\r\n"
+        with contextlib.suppress(OSError):
+            while line == b"200 OK.\r\n":
                 client.send(b"NOOP\r\n")
                 line = client.line()
-            except TimeoutError:
-                continue
-            except OSError:
-                break
-            if line != b"200 OK.\r\n":
-                break
-            time.sleep(0.2)
-        self.assertAlmostEqual(time.monotonic() - start, 6, delta=1)
+                select.select([client.socket], [], [], 0.2)
+        self.assert_ends(client, 5, "session")
 
 
 def s_client(port, *arguments, stdin=b""):
@@ -325,7 +331,7 @@ def s_client(port, *arguments, stdin=b""):
         input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=20,
+        timeout=120,
         check=False,
     )
     return done.returncode, done.stdout
@@ -383,7 +389,7 @@ class Versions(Served):
             process.stdin.write(b"R\n")
             process.stdin.flush()
             seen += process.stdout.read()
-            status = process.wait(20)
+            status = process.wait(120)
         self.assertNotEqual(status, 0)
         self.assertIn(b"RENEGOTIATING", seen)
         self.assertIn(b"no renegotiation", seen)

@@ -149,8 +149,10 @@ class Throttle(harness.TestCase):
             for n in range(3):
                 self.assertEqual(daemon.log.find(r"throttled", mark), [])
                 self.assertFalse(self.attempt(daemon, name, BAD))
-                daemon.log.wait_for(rf"={event}_\w+ peer", 10, mark, n + 1)
-            daemon.log.wait_for(r"event=throttled .*delay of 2 s", 10, mark)
+                daemon.log.wait_for(
+                    rf"={event}_\w+ peer", since=mark, count=n + 1
+                )
+            daemon.log.wait_for(r"event=throttled .*delay of 2 s", since=mark)
 
     def test_failures_of_a_user_outlive_a_reload(self):
         daemon = self.serve("user-failures 3 10m")

@@ -205,7 +205,7 @@ class Talk(Local):
                 ("php", "-n", "-r", PHP, f"unix://{self.path}", "0")
                 + (USER, old, new),
                 capture_output=True,
-                timeout=30,
+                timeout=60,
                 check=False,
             )
 
@@ -276,7 +276,7 @@ class Access(Local):
                 ("setpriv", "--reuid=nobody", "--regid=nogroup", *groups)
                 + ("/usr/bin/python3", "-c", connect, self.path),
                 capture_output=True,
-                timeout=30,
+                timeout=60,
                 check=False,
             )
 
@@ -300,7 +300,7 @@ class Access(Local):
             monitor = processes.descendants(strace.pid)[0]
             os.kill(monitor, signal.SIGTERM)
             strace.wait(harness.STOP_SEC)
-            log.wait_end(5)
+            log.wait_end(60)
         with open(trace, encoding="ascii", errors="replace") as file:
             text = file.read()
         calls = re.findall(r"(?m)^\d+ +(\w+)\((\d+)", text)
@@ -332,7 +332,7 @@ class File(Local):
         daemon.signal(signal.SIGKILL)
         daemon.process.wait()
         for pid in family:
-            self.assertTrue(processes.wait_gone(pid, 10))
+            self.assertTrue(processes.wait_gone(pid))
         self.assertTrue(os.path.exists(self.path))
         harness.Daemon.running.remove(daemon)
         daemon.start()

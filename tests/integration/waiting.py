@@ -1,4 +1,5 @@
-"""Waiting for things to happen, each with an end."""
+"""Waiting for things to happen, each with an end, which is far away: only a
+test that fails comes to it, however slow the machine is."""
 
 import contextlib
 import os
@@ -10,6 +11,8 @@ import threading
 import time
 
 import processes
+
+PATIENCE_SEC = 60
 
 
 class Log:
@@ -42,7 +45,7 @@ class Log:
         found = (re.search(pattern, line) for line in self.lines[since:])
         return [match for match in found if match]
 
-    def wait_for(self, pattern, timeout=10, since=0, count=1):
+    def wait_for(self, pattern, timeout=PATIENCE_SEC, since=0, count=1):
         """Waits for lines that match; returns the last match."""
 
         def is_done():
@@ -67,7 +70,7 @@ class Log:
         return "\n".join(self.lines)
 
 
-def wait_until(is_true, what, timeout=10):
+def wait_until(is_true, what, timeout=PATIENCE_SEC):
     """For what no descriptor tells: looks often, and gives up."""
     end = time.monotonic() + timeout
     while not is_true():
@@ -84,7 +87,7 @@ def in_parallel(function, items):
 
     def work(i, item):
         try:
-            barrier.wait(30)
+            barrier.wait(PATIENCE_SEC)
             results[i] = (function(item), None)
         except BaseException as error:  # handed to the caller
             results[i] = (None, error)
@@ -140,7 +143,7 @@ class Fifo:
             )
         os.chmod(self.script, 0o755)
 
-    def wait_reached(self, timeout=10):
+    def wait_reached(self, timeout=PATIENCE_SEC):
         """Waits until a script waits at the gate; returns its pid."""
         if not select.select([self._reached], [], [], timeout)[0]:
             raise AssertionError(f"not reached within {timeout} s")

@@ -49,8 +49,8 @@ HOOKS = (
     "pam-auth-update --package --remove ldap",
     "systemctl disable slapd nslcd",
 )
-BOOT_SEC = 60
-COMMAND_SEC = 120
+BOOT_SEC = 300
+COMMAND_SEC = 300
 _CLONE_NEWNET = 0x40000000
 _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
@@ -188,7 +188,7 @@ class Machine:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(30)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -317,7 +317,7 @@ main(void)
 	keeper.keys[EC_256] = EVP_EC_gen("P-256");
 	keeper.keys[EC_384] = EVP_EC_gen("P-384");
 	keeper.keys[RSA_2048] = EVP_RSA_gen(2048);
-	tcase_set_timeout(tcase, 30);
+	tcase_set_timeout(tcase, 120);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, test_request, 0, N_OF(request_cases));
 	tcase_add_test(tcase, test_keeper_ends_what_breaks_the_protocol);

@@ -77,7 +77,7 @@ all_are_gone(void)
 	struct pollfd p = { .fd = alive[0], .events = POLLIN };
 	char c;
 
-	return poll(&p, 1, 10000) == 1 && read(alive[0], &c, 1) == 0;
+	return poll(&p, 1, 60000) == 1 && read(alive[0], &c, 1) == 0;
 }
 
 static void
@@ -189,7 +189,7 @@ main(void)
 	TCase *tcase = tcase_create("process_tree");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 30);
+	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, test_kill_ends_every_descendant_of_a_subreaper);
 	tcase_add_test(tcase, test_kill_orphans_ends_what_a_dead_child_left);
 	tcase_add_test(tcase, test_kill_orphans_spares_the_known);

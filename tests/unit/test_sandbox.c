@@ -391,7 +391,7 @@ main(void)
 {
 	TCase *tcase = tcase_create("sandbox");
 
-	tcase_set_timeout(tcase, 30);
+	tcase_set_timeout(tcase, 120);
 	tcase_add_checked_fixture(tcase, NULL, peer_clean_up);
 	tcase_add_loop_test(
 	    tcase, test_net_dies_of_an_attempt, FIRST_ATTEMPT, N_OF(attempts));

@@ -431,7 +431,7 @@ main(void)
 {
 	TCase *tcase = tcase_create("transaction");
 
-	tcase_set_timeout(tcase, 30);
+	tcase_set_timeout(tcase, 120);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(
 	    tcase, test_exit_status_is_the_last_answer, 0, N_OF(visits));
