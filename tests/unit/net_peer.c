@@ -22,7 +22,7 @@
 #include "tests/unit/self_signed.h"
 #include "tests/unit/suite.h"
 
-#define WAIT_MS     5000
+#define WAIT_MS     60000
 #define N_LISTENERS 2
 #define N_FILES     (WIRE_NET_LISTEN_FD - WIRE_NET_CONTROL_FD + N_LISTENERS)
 #define EVENTS_MAX  32
@@ -480,6 +480,22 @@ peer_expect_close(struct peer_client *c)
 		ck_assert_int_eq(
 		    SSL_get_shutdown(c->ssl), SSL_RECEIVED_SHUTDOWN);
 	peer_leave(c);
+}
+
+int
+peer_is_answered(struct peer_client *c)
+{
+	struct pollfd p[] = { { .fd = peer.control, .events = POLLIN },
+		{ .fd = c->fd, .events = POLLIN } };
+
+	for (;;) {
+		ck_assert_int_gt(poll(p, 2, WAIT_MS), 0);
+		if (p[0].revents == 0)
+			return 1;
+		if (next_type() != CTL_EVENT)
+			return 0;
+		receive_event();
+	}
 }
 
 void

@@ -1,7 +1,7 @@
 /*
  * The peers of a network process, for its test: the monitor at the other end of
  * the control socket, the helper at that of a transaction, a client over TCP.
- * Each waits a few seconds at most and fails the test then.
+ * Each waits a minute at most and fails the test then.
  */
 #ifndef TESTS_UNIT_NET_PEER_H
 #define TESTS_UNIT_NET_PEER_H
@@ -63,6 +63,9 @@ void peer_expect(struct peer_client *c, const char *line);
 
 /* No more bytes, and the end as TLS has it. */
 void peer_expect_close(struct peer_client *c);
+
+/* Waits until net has answered this client, or has asked for admission: 0. */
+int peer_is_answered(struct peer_client *c);
 
 /* Says it and expects the answer. */
 void peer_ask(struct peer_client *c, const char *bytes, const char *line);
