@@ -74,6 +74,23 @@ abuse_set(struct abuse_message *m, const void *message, size_t len)
 	memcpy(m->bytes, message, len);
 }
 
+void
+abuse_make_phase(struct abuse_message *m, uint32_t phase)
+{
+	const struct status_phase p = { .type = STATUS_PHASE, .phase = phase };
+
+	abuse_set(m, &p, sizeof(p));
+}
+
+void
+abuse_make_reason(struct abuse_message *m)
+{
+	struct status_reason r = { .type = STATUS_REASON };
+
+	abuse_name(r.reason, sizeof(r.reason));
+	abuse_set(m, &r, sizeof(r));
+}
+
 static void
 fill(struct abuse_message *m, size_t from, size_t to)
 {

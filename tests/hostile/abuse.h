@@ -38,6 +38,10 @@ void abuse_name(char *field, size_t size);
 
 void abuse_set(struct abuse_message *m, const void *message, size_t len);
 
+/* A helper's good messages to the monitor; the reason is random. */
+void abuse_make_phase(struct abuse_message *m, uint32_t phase);
+void abuse_make_reason(struct abuse_message *m);
+
 /* Makes a good message one that nobody may accept in any state: cut, longer,
  * empty, of another type, with descriptors, a string without its end, noise. */
 void abuse_spoil(

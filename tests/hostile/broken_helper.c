@@ -48,28 +48,11 @@ make_answer(uint32_t outcome)
 }
 
 static void
-make_phase(uint32_t phase)
-{
-	const struct status_phase m = { .type = STATUS_PHASE, .phase = phase };
-
-	abuse_set(&message, &m, sizeof(m));
-}
-
-static void
-make_reason(void)
-{
-	struct status_reason m = { .type = STATUS_REASON };
-
-	abuse_name(m.reason, sizeof(m.reason));
-	abuse_set(&message, &m, sizeof(m));
-}
-
-static void
 lie_to_monitor(void)
 {
-	make_reason();
+	abuse_make_reason(&message);
 	if (abuse_below(2) == 0)
-		make_phase(abuse_below(8));
+		abuse_make_phase(&message, abuse_below(8));
 	if (abuse_below(3) == 0)
 		abuse_spoil(&message, reason_strings, 1);
 	(void)abuse_send(WIRE_HELPER_STATUS_FD, &message);

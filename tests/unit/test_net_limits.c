@@ -108,7 +108,7 @@ START_TEST(test_session_timeout_comes_before_the_greeting)
 	struct peer_client *c;
 
 	peer_start("session-timeout 1s\nhandshake-timeout 1s\n"
-		   "greeting-delay 1m\n" PATIENT);
+		   "greeting-delay 5s\n" PATIENT);
 	c = peer_connect_clear();
 	peer_expect(c, "200 hello\r\n");
 	peer_expect(c, TIMED_OUT);
