@@ -177,10 +177,15 @@ rig_take_far_end(int i)
 void
 rig_drain(int fd)
 {
+	static const struct ctl_order pong = { .type = CTL_PONG };
 	static uint64_t buf[WIRE_MESSAGE_MAX / sizeof(uint64_t)];
+	uint32_t type;
 
-	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
-		continue;
+	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0) {
+		memcpy(&type, buf, sizeof(type));
+		if (type == CTL_PING)
+			(void)wire_send(fd, &pong, sizeof(pong), -1);
+	}
 }
 
 void

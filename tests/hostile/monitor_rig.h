@@ -60,7 +60,8 @@ void rig_turn(void);
  * closes it. */
 int rig_take_far_end(int i);
 
-/* Throws away what can be read. */
+/* Throws away what can be read; but the monitor gets its signs of life, or it
+ * would kill a net that a busy machine has kept for long. */
 void rig_drain(int fd);
 
 /* In rig_message: a good one of net's. */
