@@ -12,7 +12,6 @@ import re
 import shutil
 import struct
 
-import accounts
 import harness
 import processes
 from accounts import Matrix

@@ -2,6 +2,7 @@
 against servers that are broken or hostile."""
 
 import contextlib
+import os
 import socket
 import ssl
 import tempfile

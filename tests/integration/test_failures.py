@@ -7,6 +7,7 @@ import fcntl
 import os
 import signal
 import threading
+import time
 
 import accounts
 import harness
