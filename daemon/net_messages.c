@@ -71,21 +71,29 @@ static const struct event_name event_names[] = {
 	{ NET_EVENT_NOTE, LOG_LEVEL_WARNING, "net_note" },
 };
 
-int
-net_message_log_event(const struct ctl_event *event)
+static const struct event_name *
+name_of(uint32_t event)
 {
-	const struct log_subject subject = { .origin = &event->origin,
-		.reason = event->detail };
-
-	if (!origin_ok(&event->origin) ||
-	    !wire_string_ok(event->detail, sizeof(event->detail)))
-		return -1;
 	for (size_t i = 0; i < sizeof(event_names) / sizeof(*event_names);
 	     i++) {
-		if (event_names[i].event != event->event)
-			continue;
-		log_event(event_names[i].level, event_names[i].name, &subject);
-		return 0;
+		if (event_names[i].event == event)
+			return &event_names[i];
 	}
-	return -1;
+	return NULL;
+}
+
+int
+net_message_log_event(
+    const struct ctl_event *event, struct summary *share, uint64_t now_ms)
+{
+	const struct event_name *name = name_of(event->event);
+	struct log_subject subject = { .origin = &event->origin };
+
+	if (name == NULL || !origin_ok(&event->origin) ||
+	    !wire_string_ok(event->detail, sizeof(event->detail)))
+		return -1;
+	subject.reason = summary_line(share, event->detail, now_ms);
+	if (subject.reason != NULL)
+		log_event(name->level, name->name, &subject);
+	return 0;
 }

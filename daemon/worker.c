@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/heartbeat.h"
 #include "daemon/net_messages.h"
@@ -22,6 +23,10 @@
 #define START_SEC  10
 #define ANSWER_SEC 1 /* a message, while the monitor has others to serve */
 #define LEAVE_SEC  5 /* what a net that drains may be late */
+
+/* Of the log, in ten seconds: more than one that keeps its own bounds has to
+ * write, and less than fills a disk. */
+#define LINES_MAX 1000
 
 enum worker_state {
 	WORKER_STARTING,
@@ -37,6 +42,7 @@ struct worker {
 	int told_to_leave;
 	int is_killed;
 	unsigned leave_ms; /* from CTL_DRAIN to its end */
+	struct summary lines;
 	struct event *control_event;
 	struct event *deadline;      /* to be ready, and to have left */
 	struct heartbeat *heartbeat; /* while it serves */
@@ -126,9 +132,12 @@ on_forgotten(void *context, const void *message, int passed_fd)
 static enum wire_result
 on_event(void *context, const void *message, int passed_fd)
 {
-	(void)context;
+	struct worker *w = context;
+
 	(void)passed_fd;
-	return net_message_log_event(message) == 0 ? WIRE_OK : WIRE_BAD;
+	return net_message_log_event(message, &w->lines, clock_now_ms()) == 0
+	    ? WIRE_OK
+	    : WIRE_BAD;
 }
 
 static const struct wire_rule rules[] = {
@@ -284,6 +293,7 @@ worker_start(struct event_base *base, const struct config *config,
 	}
 	w->leave_ms = config->drain_timeout_ms + config->change_timeout_ms +
 	    LEAVE_SEC * 1000;
+	w->lines.n_extra = LINES_MAX - 1;
 	w->callbacks = callbacks;
 	w->context = context;
 	result = worker_spawn(&started, config, files, listens, clients_fd);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/summary.h"
 #include "tests/hostile/monitor_rig.h"
 #include "tests/unit/suite.h"
 
@@ -355,6 +356,28 @@ START_TEST(test_net_lives_unasked)
 }
 END_TEST
 
+/* A net has its share of the log, which no number of messages makes larger. */
+START_TEST(test_net_floods_the_log)
+{
+	const int share = 1000;
+
+	rig_begin();
+	for (int i = 0; i < 3 * share; i++) {
+		make_event();
+		rig_send(rig.control);
+		rig_turn();
+	}
+	ck_assert_int_eq(rig_seen.n_lines, share);
+	rig_seen.now_ms += SUMMARY_EVERY_MS;
+	make_event();
+	rig_send(rig.control);
+	rig_turn();
+	ck_assert_int_eq(rig_seen.n_lines, share + 1);
+	ck_assert_int_eq(rig_seen.n_killed, 0);
+	rig_end();
+}
+END_TEST
+
 #define N_WAITING 1024
 
 /* Asks for a user of this number, which is the cookie as well. */
@@ -440,6 +463,7 @@ main(void)
 	tcase_add_test(tcase, test_net_hangs_up);
 	tcase_add_test(tcase, test_net_is_ready_too_late);
 	tcase_add_test(tcase, test_net_lives_unasked);
+	tcase_add_test(tcase, test_net_floods_the_log);
 	tcase_add_test(tcase, test_queue_has_an_end);
 	return suite_run("monitor", tcase);
 }
