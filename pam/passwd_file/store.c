@@ -275,14 +275,20 @@ int
 store_read(struct store *store, struct complaint *complaint)
 {
 	const uint64_t deadline = lock_now_ms() + READ_WAIT_MS;
+	int is_locked;
 
 	do {
 		if (open_between_writers(store) == -1)
 			return complain_missing(store, complaint);
 		/* Without the lock it is read as Dovecot reads it. */
-		(void)lock_take(
-		    store->data_fd, LOCK_SH, lock_now_ms() + READ_WAIT_MS);
+		is_locked = lock_take(store->data_fd, LOCK_SH,
+				lock_now_ms() + READ_WAIT_MS) == 0;
 	} while (!is_current(store) && lock_now_ms() < deadline);
+	/* By who writes in place, and nobody in it is unknown. */
+	if (!is_locked && store->data.st_size == 0)
+		return complain(complaint, PAM_AUTHINFO_UNAVAIL, NULL,
+		    "%s: empty, and locked by a process that writes it",
+		    store->path);
 	return check_file(store, complaint);
 }
 

@@ -42,8 +42,8 @@ int store_open(struct store *store, const char *path, size_t fixed_len,
     struct complaint *complaint);
 
 /* Opens data_fd for reading, behind whoever is writing, for whom it waits 1.5
- * seconds at most. Refuses a file that others may write. Writers wait for
- * store_release(). */
+ * seconds at most. Refuses a file that others may write, and one that is still
+ * empty then. Writers wait for store_release(). */
 int store_read(struct store *store, struct complaint *complaint);
 
 /* Closes and unlocks the file itself. */

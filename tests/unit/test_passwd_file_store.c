@@ -99,6 +99,25 @@ START_TEST(test_read_does_not_wait_for_ever)
 }
 END_TEST
 
+/* In place, as a webmail's driver does. Once nobody has the lock, it is just a
+ * file without users. */
+START_TEST(test_read_of_a_file_that_is_rewritten)
+{
+	struct store s;
+	const int fd = open(users_path("users"), O_RDWR);
+
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	ck_assert_int_eq(ftruncate(fd, 0), 0);
+	ck_assert_int_eq(users_open(&s), 0);
+	ck_assert_int_eq(store_read(&s, &users_complaint), -1);
+	ck_assert_int_eq(users_complaint.code, PAM_AUTHINFO_UNAVAIL);
+	ck_assert_int_eq(flock(fd, LOCK_UN), 0);
+	ck_assert_int_eq(store_read(&s, &users_complaint), 0);
+	store_close(&s);
+	(void)close(fd);
+}
+END_TEST
+
 static void
 make_link_inside(void)
 {
@@ -265,6 +284,7 @@ main(void)
 	tcase_add_test(t, test_lock_follows_the_name);
 	tcase_add_test(t, test_lock_is_busy_while_another_has_it);
 	tcase_add_test(t, test_read_does_not_wait_for_ever);
+	tcase_add_test(t, test_read_of_a_file_that_is_rewritten);
 	tcase_add_test(t, test_open_follows_a_link_to_a_neighbour);
 	tcase_add_loop_test(
 	    t, test_read_refuses_what_is_not_safe, 0, N_OF(unsafe));
