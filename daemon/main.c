@@ -3,6 +3,7 @@
  * is chosen: monitor, or, started by the monitor, net.
  */
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <errno.h>
 #include <getopt.h>
@@ -151,14 +152,33 @@ absolute_path(const char *path)
 	return absolute;
 }
 
+/* Each message would go to a client, and each client would start another. */
+static int
+is_started_for_a_client(void)
+{
+	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(peer);
+
+	return getpeername(STDIN_FILENO, (struct sockaddr *)&peer, &len) == 0 &&
+	    (peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
+}
+
 /* The monitor changes to / and reads the file again at each reload. */
 static int
 run_daemon(const struct command_line *line)
 {
 	const char *path = line->path;
-	char *absolute = access(path, F_OK) == 0 ? absolute_path(path) : NULL;
+	char *absolute;
 	int status;
 
+	if (is_started_for_a_client()) {
+		log_open(LOG_TARGET_SYSLOG, LOG_LEVEL_NOTICE);
+		fatal(EX_USAGE,
+		    "standard input is a client's connection: poppassd is "
+		    "started once, not by inetd; take it out of inetd.conf or "
+		    "xinetd.d");
+	}
+	absolute = access(path, F_OK) == 0 ? absolute_path(path) : NULL;
 	if (absolute == NULL) {
 		(void)fprintf(stderr,
 		    "%s: %s; write it or name another with -c FILE\n", path,

@@ -79,6 +79,27 @@ class Syslog(harness.TestCase):
                     client.line()
                 self.wait_for("clear_refused", process)
 
+    def test_started_by_inetd(self):
+        """A line for the administrator, and nothing for the client."""
+        daemon = harness.Daemon(Matrix({}))
+        self.addCleanup(daemon.remove)
+        daemon.write_config()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            client = socket.create_connection(server.getsockname())
+            self.addCleanup(client.close)
+            with server.accept()[0] as end:
+                done = subprocess.run(
+                    daemon.command(),
+                    stdin=end,
+                    stdout=end,
+                    stderr=end,
+                    timeout=harness.START_SEC,
+                    check=False,
+                )
+        self.assertEqual(done.returncode, os.EX_USAGE)
+        self.assertEqual(client.recv(1000), b"")
+        self.assertRegex(self.log.recv(8192), rb"poppassd\[.*inetd\.conf")
+
 
 if __name__ == "__main__":
     harness.main(private_etc=True)
