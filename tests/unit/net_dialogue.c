@@ -21,12 +21,20 @@ dialogue_admitted(const char *user_line, const char *user, int *helper)
 }
 
 struct peer_client *
-dialogue_logged_in(int *helper)
+dialogue_heard(int *helper)
 {
 	struct peer_client *c =
 	    dialogue_admitted("USER bob\r\n", "bob", helper);
 
 	peer_expect_secret(*helper, TXN_AUTH, "old");
+	return c;
+}
+
+struct peer_client *
+dialogue_logged_in(int *helper)
+{
+	struct peer_client *c = dialogue_heard(helper);
+
 	peer_answer(*helper, OUTCOME_AUTHENTICATED, "");
 	peer_expect(c, ASK_NEW);
 	return c;

@@ -34,6 +34,9 @@ struct peer_client *dialogue_pass(const char *user_line);
 struct peer_client *dialogue_admitted(
     const char *user_line, const char *user, int *helper);
 
+/* The same of bob, and the helper has the password. */
+struct peer_client *dialogue_heard(int *helper);
+
 /* Its password was right. */
 struct peer_client *dialogue_logged_in(int *helper);
 
