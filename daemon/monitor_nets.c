@@ -39,6 +39,16 @@ replace(struct monitor *m, const struct member *lost)
 	restart_later(m);
 }
 
+/* READY=1 during a reload would end that for the manager. */
+static void
+notify_serving(const struct monitor *m)
+{
+	if (m->next == NULL)
+		notify_ready("Serving");
+	else
+		notify_status("Reloading");
+}
+
 static void
 on_worker_ready(void *context, struct worker *worker)
 {
@@ -50,7 +60,7 @@ on_worker_ready(void *context, struct worker *worker)
 	if (worker == m->successor)
 		monitor_reload_commit(m);
 	log_event(LOG_LEVEL_NOTICE, "ready", NULL);
-	notify_ready("Serving");
+	notify_serving(m);
 	notify_alive();
 	monitor_reload_end(m);
 }

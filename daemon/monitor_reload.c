@@ -51,6 +51,17 @@ monitor_reload_commit(struct monitor *m)
 	commands_reload_ended(m->commands, NULL, NULL);
 }
 
+static void
+notify_failed(const struct monitor *m)
+{
+	if (m->current != NULL && worker_is_serving(m->current))
+		notify_ready("Serving as before: the last reload failed, see "
+			     "the log");
+	else
+		notify_ready("Not serving: the network process will be started "
+			     "again; the last reload failed, see the log");
+}
+
 /* said: the errors, a line each, or NULL. */
 void
 monitor_reload_abandon(struct monitor *m, const char *why, const char *said)
@@ -63,8 +74,7 @@ monitor_reload_abandon(struct monitor *m, const char *why, const char *said)
 	listen_set_restore_access(m->now->listens, m->now->config);
 	log_event(LOG_LEVEL_ERROR, "reload_failed", &subject);
 	if (!m->is_stopping)
-		notify_ready("Serving as before: the last reload failed, see "
-			     "the log");
+		notify_failed(m);
 	commands_reload_ended(m->commands, why, said);
 	monitor_reload_end(m);
 }

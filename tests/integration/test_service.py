@@ -204,6 +204,26 @@ class Notifications(ManagedCase):
         self.assertRegex(manager.expect("STATUS")["STATUS"], "^Not serving")
         manager.expect("READY")
 
+    def test_a_reload_that_fails_while_none_serves(self):
+        """The pause before the next net grows, until a reload is in it."""
+        daemon, manager = self.start_managed()
+        manager.expect("READY")
+        daemon.write_config(daemon.lines() + ["nonsense yes"])
+        for _ in range(8):
+            manager.forget()
+            os.kill(daemon.net_pid(), signal.SIGKILL)
+            self.assertRegex(manager.expect("STATUS")["STATUS"], "^Not")
+            daemon.signal(signal.SIGHUP)
+            manager.expect("RELOADING")
+            said = manager.expect("READY")["STATUS"]
+            self.assertRegex(said, "reload failed")
+            if not [m for m in manager.messages if m["STATUS"] == "Serving"]:
+                break
+        else:
+            self.fail("too late 8 times")
+        self.assertRegex(said, "^Not serving")
+        self.assertEqual(manager.expect("READY")["STATUS"], "Serving")
+
     def test_no_child_finds_the_variables(self):
         daemon, manager = self.start_managed()
         manager.expect("READY")
@@ -220,6 +240,21 @@ class Notifications(ManagedCase):
         )
         with daemon:
             daemon.log.wait_for("NOTIFY_SOCKET: vsock:2:1234: is no address")
+
+
+def stop_before_ready(daemon, net):
+    """Stops a net process that starts, unless it is too late. It is ready once
+    it has a filter of its own."""
+    os.kill(net, signal.SIGSTOP)
+    wait_until(
+        lambda: processes.status(net)["State"].startswith("T"),
+        "it is stopped",
+    )
+    filters = [
+        processes.status(pid)["Seccomp_filters"]
+        for pid in (net, daemon.process.pid)
+    ]
+    return filters[0] == filters[1]
 
 
 class BeforeReady(ManagedCase):
@@ -239,27 +274,12 @@ class BeforeReady(ManagedCase):
         self.addCleanup(daemon.kill)
         for _ in range(50):
             daemon.launch()
-            net = self.stop_net(daemon)
-            if net is not None:
+            wait_until(daemon.net_pids, "the net process")
+            net = daemon.net_pid()
+            if stop_before_ready(daemon, net):
                 return daemon, manager, net
             daemon.kill()
         self.fail("too late 50 times")
-
-    def stop_net(self, daemon):
-        """Its pid, or None: too late. It is ready once it has a filter of its
-        own."""
-        wait_until(daemon.net_pids, "the net process")
-        net = daemon.net_pid()
-        os.kill(net, signal.SIGSTOP)
-        wait_until(
-            lambda: processes.status(net)["State"].startswith("T"),
-            "it is stopped",
-        )
-        filters = [
-            processes.status(pid)["Seccomp_filters"]
-            for pid in (net, daemon.process.pid)
-        ]
-        return net if filters[0] == filters[1] else None
 
     def test_the_start_comes_first(self):
         daemon, manager, net = self.held()
@@ -278,6 +298,39 @@ class BeforeReady(ManagedCase):
         daemon.signal(signal.SIGHUP)
         os.kill(net, signal.SIGKILL)
         self.assertEqual(daemon.process.wait(10), 70)
+
+
+class WhileReloading(ManagedCase):
+    """The new net process takes its time."""
+
+    def held(self):
+        """A daemon whose reload waits: the new net process is stopped."""
+        daemon, manager = self.start_managed()
+        for _ in range(50):
+            old = daemon.net_pid()
+            mark = daemon.log.mark()
+            manager.forget()
+            daemon.signal(signal.SIGHUP)
+            wait_until(lambda: set(daemon.net_pids()) - {old}, "the new one")
+            (new,) = set(daemon.net_pids()) - {old}
+            if stop_before_ready(daemon, new):
+                return daemon, manager, old, new
+            os.kill(new, signal.SIGCONT)
+            daemon.log.wait_for("event=reload_ok", since=mark)
+            wait_until(lambda: len(daemon.net_pids()) == 1, "only the new")
+        return self.fail("too late 50 times")
+
+    def test_a_net_that_is_started_again_does_not_end_it(self):
+        daemon, manager, old, new = self.held()
+        manager.expect("RELOADING")
+        mark = daemon.log.mark()
+        os.kill(old, signal.SIGKILL)
+        self.assertRegex(manager.expect("STATUS")["STATUS"], "^Not serving")
+        self.assertEqual(manager.expect("STATUS"), {"STATUS": "Reloading"})
+        self.assertTrue(check(daemon.port(), "bob", "first"))
+        os.kill(new, signal.SIGCONT)
+        self.assertEqual(manager.expect("READY")["STATUS"], "Serving")
+        daemon.log.wait_for("event=reload_ok", since=mark)
 
 
 class Inherited(harness.TestCase):
