@@ -401,6 +401,9 @@ worker_report_exit(const struct worker *worker, int status)
 	char how[64];
 	const struct log_subject subject = { .reason = how };
 
+	/* The order to one that has not started yet is its end. */
+	if (worker->told_to_leave && worker->state == WORKER_STARTING)
+		return;
 	if (worker->told_to_leave && WIFEXITED(status) &&
 	    WEXITSTATUS(status) == 0)
 		return;

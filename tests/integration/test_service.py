@@ -332,6 +332,13 @@ class WhileReloading(ManagedCase):
         self.assertEqual(manager.expect("READY")["STATUS"], "Serving")
         daemon.log.wait_for("event=reload_ok", since=mark)
 
+    def test_a_stop_ends_it(self):
+        daemon, _, _, _ = self.held()
+        mark = daemon.log.mark()
+        daemon.signal(signal.SIGTERM)
+        daemon.log.wait_for("event=reload_failed", since=mark)
+        self.assertEqual(daemon.log.find("event=net_died", mark), [])
+
 
 class Inherited(harness.TestCase):
     """What a careless parent leaves to its children."""
