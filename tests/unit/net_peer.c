@@ -22,7 +22,6 @@
 #include "tests/unit/self_signed.h"
 #include "tests/unit/suite.h"
 
-#define WAIT_MS     60000
 #define N_LISTENERS 2
 #define N_FILES     (WIRE_NET_LISTEN_FD - WIRE_NET_CONTROL_FD + N_LISTENERS)
 #define EVENTS_MAX  32
@@ -36,11 +35,6 @@ static struct {
 	int n_events;
 	SSL_CTX *client_ctx;
 } peer = { .control = -1 };
-
-struct peer_client {
-	int fd;
-	SSL *ssl;
-};
 
 int64_t
 peer_now_ms(void)
@@ -161,7 +155,7 @@ next_type(void)
 {
 	uint32_t type = 0;
 
-	ck_assert_msg(is_readable_within(peer.control, WAIT_MS),
+	ck_assert_msg(is_readable_within(peer.control, PEER_WAIT_MS),
 	    "net: nothing came over the control socket");
 	ck_assert_int_eq(
 	    recv(peer.control, &type, sizeof(type), MSG_PEEK), sizeof(type));
@@ -221,11 +215,11 @@ peer_start(const char *directives)
 static int
 wait_end(void)
 {
-	const int64_t until = peer_now_ms() + WAIT_MS;
+	const int64_t until = peer_now_ms() + PEER_WAIT_MS;
 	int status;
 
 	/* Its end is also the end of the control socket. */
-	while (is_readable_within(peer.control, WAIT_MS) &&
+	while (is_readable_within(peer.control, PEER_WAIT_MS) &&
 	    peer_now_ms() < until) {
 		char byte;
 
@@ -364,7 +358,7 @@ peer_expect_secret(int helper, enum wire_type type, const char *secret)
 	struct txn_secret m;
 	size_t len;
 
-	ck_assert_msg(is_readable_within(helper, WAIT_MS),
+	ck_assert_msg(is_readable_within(helper, PEER_WAIT_MS),
 	    "net: nothing came over the transaction");
 	ck_assert_int_eq(wire_recv(helper, &m, sizeof(m), &len, NULL), WIRE_OK);
 	ck_assert_uint_eq(len, sizeof(m));
@@ -385,7 +379,7 @@ peer_expect_eof(int helper)
 	uint64_t buf[128];
 	size_t len;
 
-	ck_assert_msg(is_readable_within(helper, WAIT_MS),
+	ck_assert_msg(is_readable_within(helper, PEER_WAIT_MS),
 	    "net: the transaction is still open");
 	ck_assert_int_eq(
 	    wire_recv(helper, buf, sizeof(buf), &len, NULL), WIRE_EOF);
@@ -400,31 +394,11 @@ peer_answer(int helper, enum outcome outcome, const char *reason)
 	send_message(helper, &m, sizeof(m), -1);
 }
 
-static struct peer_client *
-connect_to(int listener)
-{
-	const struct timeval limit = { .tv_sec = WAIT_MS / 1000 };
-	struct sockaddr_in sin = { .sin_family = AF_INET,
-		.sin_port = peer.ports[listener],
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct peer_client *c = calloc(1, sizeof(*c));
-
-	ck_assert_ptr_nonnull(c);
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	ck_assert_int_eq(
-	    connect(c->fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
-	return c;
-}
-
 struct peer_client *
 peer_connect(void)
 {
-	struct peer_client *c = connect_to(0);
+	struct peer_client *c = peer_client_new(peer.ports[0], peer.client_ctx);
 
-	c->ssl = SSL_new(peer.client_ctx);
-	ck_assert_int_eq(SSL_set_fd(c->ssl, c->fd), 1);
-	ck_assert_int_eq(SSL_connect(c->ssl), 1);
 	peer_expect(c, "200 hello\r\n");
 	return c;
 }
@@ -432,83 +406,21 @@ peer_connect(void)
 struct peer_client *
 peer_connect_clear(void)
 {
-	return connect_to(1);
-}
-
-void
-peer_say(struct peer_client *c, const char *bytes)
-{
-	const int len = (int)strlen(bytes);
-
-	if (c->ssl != NULL)
-		ck_assert_int_eq(SSL_write(c->ssl, bytes, len), len);
-	else
-		ck_assert_int_eq(
-		    send(c->fd, bytes, (size_t)len, MSG_NOSIGNAL), len);
-}
-
-static int
-read_byte(struct peer_client *c, char *byte)
-{
-	if (c->ssl != NULL)
-		return SSL_read(c->ssl, byte, 1);
-	return (int)recv(c->fd, byte, 1, 0);
-}
-
-void
-peer_expect(struct peer_client *c, const char *line)
-{
-	char got[1024];
-	size_t len = 0;
-
-	do {
-		ck_assert_uint_lt(len, sizeof(got) - 1);
-		if (read_byte(c, &got[len]) != 1)
-			break;
-	} while (got[len++] != '\n');
-	got[len] = '\0';
-	ck_assert_str_eq(got, line);
-}
-
-void
-peer_expect_close(struct peer_client *c)
-{
-	char byte;
-
-	ck_assert_int_eq(read_byte(c, &byte), 0);
-	if (c->ssl != NULL)
-		ck_assert_int_eq(
-		    SSL_get_shutdown(c->ssl), SSL_RECEIVED_SHUTDOWN);
-	peer_leave(c);
+	return peer_client_new(peer.ports[1], NULL);
 }
 
 int
 peer_is_answered(struct peer_client *c)
 {
 	struct pollfd p[] = { { .fd = peer.control, .events = POLLIN },
-		{ .fd = c->fd, .events = POLLIN } };
+		{ .fd = peer_client_fd(c), .events = POLLIN } };
 
 	for (;;) {
-		ck_assert_int_gt(poll(p, 2, WAIT_MS), 0);
+		ck_assert_int_gt(poll(p, 2, PEER_WAIT_MS), 0);
 		if (p[0].revents == 0)
 			return 1;
 		if (next_type() != CTL_EVENT)
 			return 0;
 		receive_event();
 	}
-}
-
-void
-peer_ask(struct peer_client *c, const char *bytes, const char *line)
-{
-	peer_say(c, bytes);
-	peer_expect(c, line);
-}
-
-void
-peer_leave(struct peer_client *c)
-{
-	SSL_free(c->ssl);
-	(void)close(c->fd);
-	free(c);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/wire.h"
+#include "tests/unit/net_client.h"
 
 /* Starts net_main() in a child with these lines of configuration beside its
  * listeners (implicit, then auto), and waits until it is ready. */
@@ -52,26 +53,12 @@ void peer_expect_nothing(int helper, int ms);
 void peer_expect_eof(int helper);
 void peer_answer(int helper, enum outcome outcome, const char *reason);
 
-struct peer_client;
-
 /* Connects; inside TLS, and past the greeting, or in clear. */
 struct peer_client *peer_connect(void);
 struct peer_client *peer_connect_clear(void);
 
-void peer_say(struct peer_client *c, const char *bytes);
-void peer_expect(struct peer_client *c, const char *line);
-
-/* No more bytes, and the end as TLS has it. */
-void peer_expect_close(struct peer_client *c);
-
 /* Waits until net has answered this client, or has asked for admission: 0. */
 int peer_is_answered(struct peer_client *c);
-
-/* Says it and expects the answer. */
-void peer_ask(struct peer_client *c, const char *bytes, const char *line);
-
-/* Leaves without a word. */
-void peer_leave(struct peer_client *c);
 
 int64_t peer_now_ms(void);
 
